@@ -1,0 +1,22 @@
+"""Convert, compare and save neural-network weights and tensors across frameworks.
+
+The verbs of this module take networks of any framework that has a plug-in, checkpoints of any format, and mappings of
+names to tensors. :mod:`ts_core.migrator` and :mod:`ts_core.widget` offer the same under the names of the user guide.
+"""
+
+from __future__ import annotations
+
+from ts_core import errors
+from ts_core.parameters import load_parameters, parameters
+from ts_core.tensors import from_numpy, to_numpy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "errors",
+    "from_numpy",
+    "load_parameters",
+    "parameters",
+    "to_numpy",
+]

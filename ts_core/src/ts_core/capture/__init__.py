@@ -1,0 +1,1 @@
+"""Saving tensors and gradients from inside a running network."""

@@ -1,0 +1,63 @@
+"""The exceptions and warnings a user can meet.
+
+Every exception is a :class:`TsError` and also the built-in exception that a caller would catch without knowing this
+package. A message names the file, parameter or argument concerned, what was wrong with it, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class TsError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class ArgumentError(TsError, ValueError):
+    """An argument has a value that the function cannot work with."""
+
+
+class ArgumentTypeError(TsError, TypeError):
+    """An argument has the wrong type."""
+
+
+class NoPluginError(TsError, TypeError):
+    """No installed plug-in recognises an object."""
+
+
+class FrameworkMissingError(TsError, ImportError):
+    """The plug-in is installed, the framework that the job needs is not (or cannot be imported)."""
+
+
+class UnsupportedTensorError(TsError, TypeError):
+    """A tensor has a layout or dtype that has no dense array (sparse, quantised, on the meta device)."""
+
+
+class CheckpointError(TsError, ValueError):
+    """A file is not the checkpoint it should be: unknown, damaged, or without parameters."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no file or folder of that name."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A file asks for something that is not done on a file's behalf, such as running code."""
+
+
+class UnsupportedDtypeError(CheckpointError, TypeError):
+    """A format cannot hold a dtype, or a shape, that it was asked to hold."""
+
+
+class WeightMapError(TsError, ValueError):
+    """A weight map and the names, or shapes, it is applied to do not belong together."""
+
+
+class LoadError(TsError, ValueError):
+    """Arrays do not fit the network they were to be loaded into; the network is unchanged."""
+
+
+class ComparisonError(TsError, ValueError):
+    """Two things cannot be compared at all, for instance because no name of one is in the other."""
+
+
+class PluginWarning(UserWarning):
+    """A plug-in is broken or in conflict with another; the others still work."""

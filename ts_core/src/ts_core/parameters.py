@@ -1,0 +1,67 @@
+"""The parameters of a network of any framework: read them, and put arrays back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ts_core.errors import ArgumentTypeError, LoadError
+from ts_core.model import LoadResult, Parameter
+from ts_core.tensors import to_numpy
+
+
+def parameters(net: object) -> list[Parameter]:
+    """Every parameter and buffer of a network, in definition order.
+
+    Args:
+        net: a network of a framework that has a plug-in.
+
+    Returns:
+        One :class:`~ts_core.model.Parameter` each; a tensor that the network uses in several places comes once a place,
+        and names the first one in ``tied_to``.
+
+    Raises:
+        ArgumentTypeError: no plug-in recognises the object as a network.
+    """
+    from ts_core.plugins import no_plugin, registry
+
+    found = registry().first("iter_parameters", net, net=net)
+    if found is None:
+        raise ArgumentTypeError(f"not a network: {no_plugin(net)}")
+    return list(found)
+
+
+def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = True) -> LoadResult:
+    """Put arrays, or tensors of any framework, into a network by name.
+
+    Args:
+        net: a network of a framework that has a plug-in.
+        tensors: the network's own names → arrays of the network's shapes; the dtype is cast to the parameter's.
+        strict: raise when a name is missing or unexpected or a shape differs; the network is then unchanged.
+
+    Returns:
+        What was loaded, and (when not strict) what was not.
+
+    Raises:
+        ArgumentTypeError: no plug-in recognises the object as a network.
+        LoadError: strict, and something does not fit; the message lists what.
+    """
+    from ts_core.plugins import no_plugin, registry
+
+    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
+    result: LoadResult | None = registry().first("load_parameters", net, net=net, tensors=arrays, strict=strict)
+    if result is None:
+        raise ArgumentTypeError(f"not a network: {no_plugin(net)}")
+    if strict and not result:
+        raise LoadError(_explain(result))
+    return result
+
+
+def _explain(result: LoadResult) -> str:
+    lines = ["the arrays do not fit the network, which is unchanged:"]
+    lines += [f"  missing: {name}" for name in result.missing]
+    lines += [f"  unexpected: {name}" for name in result.unexpected]
+    lines += [
+        f"  {name}: the network has {ours}, the array {theirs}" for name, (ours, theirs) in result.mismatched.items()
+    ]
+    return "\n".join(lines)

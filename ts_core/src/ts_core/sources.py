@@ -1,0 +1,90 @@
+"""What may stand where a verb takes a *source*: a network, a checkpoint on disk, a mapping of names to tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.errors import ArgumentTypeError
+from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.parameters import parameters
+from ts_core.tensors import to_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def open_source(source: object, **options: Any) -> LazyTensors:
+    """Any source as lazily read tensors; to be closed, or used in a ``with`` statement.
+
+    Args:
+        source: the path of a checkpoint, a network, a mapping of names to tensors, or what this function returned.
+        options: for a path, the keyword arguments of :func:`ts_core.open_checkpoint`.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+        CheckpointError: it is a path, and the file cannot be read.
+    """
+    if isinstance(source, LazyTensors):
+        return source
+    if isinstance(source, str | os.PathLike):
+        from ts_core.checkpoints import open_checkpoint
+
+        return open_checkpoint(source, **options)
+    if isinstance(source, Mapping):
+        return TensorMapping(source)
+    return NetworkTensors(source)
+
+
+class TensorMapping(LazyTensors):
+    """A mapping of names to tensors of any framework, which are taken as arrays when they are asked for."""
+
+    def __init__(self, tensors: Mapping[Any, Any]) -> None:
+        for name in tensors:
+            if not isinstance(name, str):
+                raise ArgumentTypeError(f"the names of tensors must be str, not {type(name).__name__}: {name!r}")
+        self._tensors = tensors
+        infos = {}
+        for name, tensor in tensors.items():
+            array = to_numpy(tensor)
+            infos[name] = TensorInfo(name, array.shape, array.dtype, array.nbytes)
+        self._index = CheckpointIndex(infos)
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One tensor as an array, sharing its memory where the framework allows."""
+        return to_numpy(self._tensors[name])
+
+
+class NetworkTensors(LazyTensors):
+    """The persistent parameters and buffers of a network, under the names its framework writes into files."""
+
+    def __init__(self, net: object) -> None:
+        self.parameters = parameters(net)
+        persistent = [parameter for parameter in self.parameters if parameter.persistent]
+        self._values = {parameter.name: parameter.value for parameter in persistent}
+        self._index = CheckpointIndex({p.name: TensorInfo(p.name, p.shape, p.dtype, _nbytes(p)) for p in persistent})
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One parameter as an array, sharing its memory where the framework allows."""
+        return to_numpy(self._values[name])
+
+
+def _nbytes(parameter: Any) -> int:
+    count = parameter.dtype.itemsize
+    for size in parameter.shape:
+        count *= size
+    return int(count)

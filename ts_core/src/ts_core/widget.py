@@ -1,0 +1,3 @@
+"""The user guide's names for small helpers: thin forms of the verbs of :mod:`ts_core`."""
+
+from __future__ import annotations

@@ -1,0 +1,29 @@
+"""The MindSpore plug-in of ts-core. Importing it does not import MindSpore."""
+
+from __future__ import annotations
+
+from ts_core.hookspecs import hookimpl
+from ts_core.model import FrameworkInfo
+from ts_mindspore.layers import layer_rules
+from ts_mindspore.parameters import iter_parameters, load_parameters
+from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
+
+__all__ = [
+    "framework_info",
+    "iter_parameters",
+    "layer_rules",
+    "load_parameters",
+    "tensor_from_numpy",
+    "tensor_to_numpy",
+]
+
+
+@hookimpl
+def framework_info() -> FrameworkInfo:
+    """MindSpore, its tensors and networks, and its files."""
+    return FrameworkInfo(
+        name="mindspore",
+        distribution="mindspore",
+        classes=("mindspore.Tensor", "mindspore.nn.Cell"),
+        formats={"mindspore": (".ckpt",)},
+    )
