@@ -59,5 +59,9 @@ class ComparisonError(TsError, ValueError):
     """Two things cannot be compared at all, for instance because no name of one is in the other."""
 
 
+class PluginError(TsError):
+    """A plug-in does not keep the contract; it is ignored and reported."""
+
+
 class PluginWarning(UserWarning):
     """A plug-in is broken or in conflict with another; the others still work."""

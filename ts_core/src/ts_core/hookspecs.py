@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from ts_core.model import CONTRACT_VERSION as CONTRACT_VERSION
 from ts_core.model import CheckpointIndex, FrameworkInfo, LayerRule, LoadResult, OpenOptions, Parameter
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ts_core.mapping.transforms import Transform
+
+#: The contract between the core and its plug-ins that this module and :mod:`ts_core.hookspecs` describe. It grows when
+#: a plug-in written for the new one could not work with the old one.
+CONTRACT_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +32,8 @@ class Parameter:
         persistent: whether the framework writes it into its checkpoints.
         tied_to: the name of an earlier parameter that is the very same tensor, else ``None``.
         value: the framework's own tensor.
+        layout: the transform that takes the canonical layout of its array to the one of ``value``; ``None`` when the
+            framework stores the canonical layout.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Parameter:
     persistent: bool
     tied_to: str | None
     value: object = field(repr=False)
+    layout: Transform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,17 @@ class LayerRule:
         roles: the attribute path of each parameter inside the layer → its canonical role. A path may lead through
             inner layers (``"bn2d.gamma"``): the outer layer then owns the parameter.
         layout: canonical role → the transform that takes the canonical layout of its array to the one this framework
-            stores. Roles that are not listed are stored in canonical layout.
+            stores. Roles that are not listed are stored in canonical layout. Where the layout depends on how a layer
+            was made (the number of heads), a function of the layer that returns the transform.
+        when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
+            whether this rule is the one. ``None`` when the class decides alone.
     """
 
     cls: str
     kind: str
     roles: Mapping[str, str]
-    layout: Mapping[str, Transform] = field(default_factory=dict)
+    layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
+    when: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +155,15 @@ class LoadResult:
 class FrameworkInfo:
     """What a plug-in says of its framework, completed by the core with what it finds in the metadata.
 
-    The plug-in fills in ``name``, ``distribution``, ``classes`` and ``formats``; the core fills in the rest.
+    The plug-in fills in ``name``, ``distribution``, ``classes``, ``formats`` and ``contract``; the core fills in the
+    rest.
 
     Attributes:
         name: the framework, ``"torch"``, as the user names it in ``to="torch"``.
         distribution: the framework's distribution on the package index.
         classes: public names of the classes that the plug-in claims.
         formats: name of a file format → the suffixes that stand for it: ``{"torch": (".pth", ".pt", ".bin")}``.
+        contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
         version: the framework's version from its metadata, ``None`` when it is not installed.
         plugin: the plug-in's distribution and version, ``"ts-torch 0.1.0"``.
         problem: why the plug-in, or the framework, cannot be used; ``None`` when nothing is wrong.
@@ -161,6 +174,7 @@ class FrameworkInfo:
     distribution: str
     classes: tuple[str, ...] = ()
     formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contract: int = 1
     version: str | None = None
     plugin: str = ""
     problem: str | None = None

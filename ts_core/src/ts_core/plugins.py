@@ -22,7 +22,7 @@ from typing import Any
 import pluggy
 
 from ts_core import hookspecs
-from ts_core.errors import ArgumentError, FrameworkMissingError, NoPluginError, PluginWarning
+from ts_core.errors import ArgumentError, FrameworkMissingError, NoPluginError, PluginError, PluginWarning
 from ts_core.model import FrameworkInfo
 
 GROUP = "ts_core"
@@ -91,6 +91,11 @@ class PluginRegistry:
 
     def _completed(self, info: FrameworkInfo, label: str) -> FrameworkInfo:
         """Add what the metadata says of the framework, and the claims that other plug-ins made before."""
+        if info.contract > hookspecs.CONTRACT_VERSION:
+            raise PluginError(
+                f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
+                f"{hookspecs.CONTRACT_VERSION}: pip install --upgrade ts-core"
+            )
         version = problem = None
         try:
             version = importlib.metadata.version(info.distribution)

@@ -28,10 +28,9 @@ def iter_parameters(net: object) -> Iterator[Parameter] | None:
 
 
 def _parameters(net: mindspore.nn.Cell) -> Iterator[Parameter]:
-    cells = dict(_cells(net, ""))
-    layers = {path: type(cell) for path, cell in cells.items()}
+    layers = dict(_cells(net, ""))
     first: dict[int, str] = {}
-    for path, cell in cells.items():
+    for path, cell in layers.items():
         prefix = f"{path}." if path else ""
         buffers = getattr(cell, "_buffers", {})  # since MindSpore 2.4
         for local, tensor in {**cell._params, **buffers}.items():
@@ -52,6 +51,7 @@ def _parameters(net: mindspore.nn.Cell) -> Iterator[Parameter]:
                 persistent=local not in getattr(cell, "_non_persistent_buffers_set", ()),
                 tied_to=first.get(id(tensor)),
                 value=tensor,
+                layout=owner.layout,
             )
             first.setdefault(id(tensor), name)
 

@@ -28,9 +28,9 @@ def iter_parameters(net: object) -> Iterator[Parameter] | None:
 
 
 def _parameters(net: torch.nn.Module) -> Iterator[Parameter]:
-    layers = {path: type(module) for path, module in net.named_modules(remove_duplicate=False)}
+    layers = dict(net.named_modules(remove_duplicate=False))
     first: dict[int, str] = {}
-    for path, module in net.named_modules(remove_duplicate=False):
+    for path, module in layers.items():
         prefix = f"{path}." if path else ""
         own = {**module._parameters, **module._buffers}
         for local, tensor in own.items():
@@ -50,6 +50,7 @@ def _parameters(net: torch.nn.Module) -> Iterator[Parameter]:
                 persistent=local not in module._non_persistent_buffers_set,
                 tied_to=first.get(id(tensor)),
                 value=tensor,
+                layout=owner.layout,
             )
             first.setdefault(id(tensor), name)
 
