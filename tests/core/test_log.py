@@ -22,4 +22,4 @@ def test_the_users_own_logging_is_left_alone():
 
 
 def test_the_library_itself_is_silent():
-    assert stderr("import logging, ts_core; logging.getLogger('ts_core').warning('unheard')") == ""
+    assert stderr("from ts_core.log import LOGGER; LOGGER.warning('unheard')") == ""

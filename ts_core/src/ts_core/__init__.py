@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 
-from ts_core import errors
+from ts_core import errors, migrator, widget
 from ts_core.parameters import load_parameters, parameters
+from ts_core.plugins import plugins
 from ts_core.tensors import from_numpy, to_numpy
 
 __version__ = "0.1.0"
@@ -21,6 +22,9 @@ __all__ = [
     "errors",
     "from_numpy",
     "load_parameters",
+    "migrator",
     "parameters",
+    "plugins",
     "to_numpy",
+    "widget",
 ]

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.metadata
-import inspect
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
-
-from ts_core import hookspecs
 from ts_core.errors import ArgumentError, FrameworkMissingError, NoPluginError, PluginError, PluginWarning
 from ts_core.model import FrameworkInfo
+
+# pluggy, importlib.metadata and the contract are imported at the first need: `import ts_core` imports this module.
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "ts_core"
 
@@ -56,7 +54,13 @@ class PluginRegistry:
         entry_points: what to load; by default everything registered under the entry-point group ``ts_core``.
     """
 
-    def __init__(self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None) -> None:
+    def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
+        import importlib.metadata
+
+        import pluggy
+
+        from ts_core import hookspecs
+
         found = importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
@@ -64,9 +68,10 @@ class PluginRegistry:
         self._infos: list[FrameworkInfo] = []
         for entry_point in sorted(found, key=lambda entry: (entry.name, entry.value)):
             self._load(entry_point)
-        self._hooks = {name: tuple(self._implementations(name)) for name in _hook_names()}
+        hooks = [name for name, member in vars(hookspecs).items() if hasattr(member, f"{hookspecs.PROJECT}_spec")]
+        self._hooks = {name: tuple(self._implementations(name)) for name in hooks}
 
-    def _load(self, entry_point: importlib.metadata.EntryPoint) -> None:
+    def _load(self, entry_point: EntryPoint) -> None:
         distribution = entry_point.dist
         label = f"{distribution.name} {distribution.version}" if distribution else entry_point.value
         try:
@@ -91,15 +96,22 @@ class PluginRegistry:
 
     def _completed(self, info: FrameworkInfo, label: str) -> FrameworkInfo:
         """Add what the metadata says of the framework, and the claims that other plug-ins made before."""
-        if info.contract > hookspecs.CONTRACT_VERSION:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed_version
+
+        from ts_core.hookspecs import CONTRACT_VERSION
+
+        if not isinstance(info, FrameworkInfo):
+            raise TypeError(f"framework_info() answered {info!r}, not a FrameworkInfo")
+        if info.contract > CONTRACT_VERSION:
             raise PluginError(
                 f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
-                f"{hookspecs.CONTRACT_VERSION}: pip install --upgrade ts-core"
+                f"{CONTRACT_VERSION}: pip install --upgrade ts-core"
             )
         version = problem = None
         try:
-            version = importlib.metadata.version(info.distribution)
-        except importlib.metadata.PackageNotFoundError:
+            version = installed_version(info.distribution)
+        except PackageNotFoundError:
             problem = f"{info.distribution} is not installed: {_cure(info.name)}"
         conflicts = [
             f"{name} is already claimed by {other.plugin}"
@@ -157,6 +169,8 @@ def plugins() -> list[FrameworkInfo]:
 
 def check_import(info: FrameworkInfo) -> str | None:
     """Import a framework in a process of its own; None when that works, else the last line of what went wrong."""
+    import subprocess
+
     if info.problem:
         return info.problem
     package = info.classes[0].partition(".")[0] if info.classes else info.name
@@ -210,7 +224,3 @@ def _public_package(cls: type) -> str:
     parts = cls.__module__.split(".")
     private = next((position for position, part in enumerate(parts) if part.startswith("_")), len(parts))
     return ".".join(parts[: max(private, 1)])
-
-
-def _hook_names() -> list[str]:
-    return [name for name, member in inspect.getmembers(hookspecs) if hasattr(member, f"{hookspecs.PROJECT}_spec")]

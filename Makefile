@@ -1,0 +1,55 @@
+# Each target sets up what it needs, in .venv; nothing is installed outside it.
+#   make demo    convert the CREPE pitch tracker from PyTorch to MindSpore and prove it
+#   make test    every test
+#   make lint    ruff and mypy --strict
+#   make bench   speed and memory, as ratios against a baseline of the same run
+#   make clean   remove the environment and what was built
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+MINDSPORE ?= mindspore==2.10.0
+# MindSpore's wheels fail at run time with NumPy 2. Every install repeats the bound, so that no package lifts it.
+NUMPY := "numpy<2"
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-warn-script-location
+export GLOG_v ?= 3
+
+.PHONY: demo test lint bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/packages.done
+	$(PY) examples/crepe/demo.py
+
+test: $(VENV)/tools.done
+	$(PY) -m pytest
+
+lint: $(VENV)/tools.done
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(VENV)/tools.done
+	$(PY) -m benchmarks $(ONLY)
+
+clean:
+	rm -rf .venv* dist build
+
+$(VENV)/frameworks.done:
+	@echo "==> creating $(VENV) and installing the frameworks (a minute or two with a warm pip cache)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --quiet --upgrade "pip>=25.1"
+	$(PIP) $(TORCH) $(NUMPY)
+	$(PIP) $(MINDSPORE) $(NUMPY)
+	@touch $@
+
+$(VENV)/packages.done: $(VENV)/frameworks.done ts_core/pyproject.toml ts_torch/pyproject.toml ts_mindspore/pyproject.toml
+	@echo "==> installing ts-core, ts-torch and ts-mindspore"
+	$(PIP) --quiet --editable ts_core --editable ts_torch --editable ts_mindspore $(NUMPY)
+	@touch $@
+
+$(VENV)/tools.done: $(VENV)/packages.done pyproject.toml
+	@echo "==> installing the development tools"
+	$(PIP) --quiet --group test --group lint --group build $(NUMPY)
+	@touch $@

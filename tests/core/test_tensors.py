@@ -1,0 +1,45 @@
+"""Arrays and numbers need no plug-in; everything else gets an error that helps."""
+
+import numpy as np
+import pytest
+
+import ts_core as ts
+
+
+def test_an_array_is_returned_as_it_is():
+    array = np.arange(6).reshape(2, 3)[:, ::2]
+    assert ts.to_numpy(array) is array
+
+
+@pytest.mark.parametrize("number", [True, 3, 2.5, 1 + 2j, np.float16(3), np.int8(-1)])
+def test_a_number_becomes_a_zero_dimensional_array(number):
+    array = ts.to_numpy(number)
+    assert array.shape == ()
+    assert array[()] == number
+    assert array.dtype == np.asarray(number).dtype
+
+
+@pytest.mark.parametrize("stranger", [object(), None, "text", [1, 2], {"a": 1}])
+def test_an_object_that_is_no_tensor_is_named(stranger):
+    with pytest.raises(ts.errors.NoPluginError, match=type(stranger).__name__) as caught:
+        ts.to_numpy(stranger)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_tensor_without_its_plugin_says_what_to_install():
+    tensor = type("Array", (), {"__module__": "jaxlib._jax"})()
+    with pytest.raises(ts.errors.NoPluginError, match="no plug-in handles jaxlib.Array: pip install ts-jax"):
+        ts.to_numpy(tensor)
+
+
+def test_an_unknown_framework_is_named_with_the_known_ones():
+    with pytest.raises(ts.errors.ArgumentError, match="no plug-in for a framework called 'tensorflow'"):
+        ts.from_numpy(np.zeros(2), "tensorflow")
+
+
+@pytest.mark.parametrize("stranger", [3, "net.pth", {"a": 1}, np.zeros(2)])
+def test_what_is_no_network_is_named(stranger):
+    with pytest.raises(ts.errors.ArgumentTypeError, match=f"not a network.*{type(stranger).__name__}"):
+        ts.parameters(stranger)
+    with pytest.raises(ts.errors.ArgumentTypeError, match="not a network"):
+        ts.load_parameters(stranger, {})
