@@ -4,6 +4,8 @@ Architecture: J. W. Kim, J. Salamon, P. Li, J. P. Bello, "CREPE: A Convolutional
 ICASSP 2018. This is its smallest variant.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -16,7 +18,7 @@ class Crepe(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for number, (inputs, outputs) in enumerate(zip(CHANNELS, CHANNELS[1:]), start=1):
+        for number, (inputs, outputs) in enumerate(pairwise(CHANNELS), start=1):
             kernel, stride = ((512, 1), (4, 1)) if number == 1 else ((64, 1), (1, 1))
             self.add_module(f"conv{number}", nn.Conv2d(inputs, outputs, kernel, stride))
             self.add_module(f"conv{number}_BN", nn.BatchNorm2d(outputs, eps=1e-3))

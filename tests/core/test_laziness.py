@@ -43,7 +43,7 @@ def test_importing_the_core_is_little_more_than_importing_numpy():
         "ml_dtypes",
         "pandas",
         "matplotlib",
-        "concurrent.futures.process",
+        "logging",
     }
     assert not modules_after("import ts_core") & heavy
 

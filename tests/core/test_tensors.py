@@ -28,7 +28,7 @@ def test_an_object_that_is_no_tensor_is_named(stranger):
 
 def test_a_tensor_without_its_plugin_says_what_to_install():
     tensor = type("Array", (), {"__module__": "jaxlib._jax"})()
-    with pytest.raises(ts.errors.NoPluginError, match="no plug-in handles jaxlib.Array: pip install ts-jax"):
+    with pytest.raises(ts.errors.NoPluginError, match=r"no plug-in handles jaxlib\.Array: pip install ts-jax"):
         ts.to_numpy(tensor)
 
 

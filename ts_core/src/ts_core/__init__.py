@@ -6,16 +6,12 @@ names to tensors. :mod:`ts_core.migrator` and :mod:`ts_core.widget` offer the sa
 
 from __future__ import annotations
 
-import logging
-
 from ts_core import errors, migrator, widget
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
 from ts_core.tensors import from_numpy, to_numpy
 
 __version__ = "0.1.0"
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "__version__",

@@ -9,6 +9,7 @@ from typing import TextIO
 _FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
 LOGGER = logging.getLogger("ts_core")
+LOGGER.addHandler(logging.NullHandler())
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
