@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ts_core.errors import ArgumentTypeError, LoadError
 from ts_core.model import LoadResult, Parameter
 from ts_core.tensors import to_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def parameters(net: object) -> list[Parameter]:
@@ -55,6 +60,26 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
     if strict and not result:
         raise LoadError(_explain(result))
     return result
+
+
+def check_fit(parameters: Iterable[Parameter], tensors: Mapping[str, Array]) -> LoadResult:
+    """What would be loaded into these parameters, and what does not fit: the part of loading that is everybody's.
+
+    Of tied parameters one name is enough. Plug-ins build their ``load_parameters`` on this.
+    """
+    places = {parameter.name: parameter for parameter in parameters if parameter.persistent}
+    given = {place.tied_to or name for name, place in places.items() if name in tensors}
+    fitting = {name for name, place in places.items() if name in tensors and tensors[name].shape == place.shape}
+    return LoadResult(
+        loaded=tuple(name for name in places if name in fitting),
+        missing=tuple(name for name, p in places.items() if name not in tensors and (p.tied_to or name) not in given),
+        unexpected=tuple(name for name in tensors if name not in places),
+        mismatched={
+            name: (place.shape, tensors[name].shape)
+            for name, place in places.items()
+            if name in tensors and name not in fitting
+        },
+    )
 
 
 def _explain(result: LoadResult) -> str:

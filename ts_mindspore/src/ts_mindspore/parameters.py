@@ -10,6 +10,7 @@ import numpy as np
 from ts_core.hookspecs import hookimpl, is_instance
 from ts_core.mapping.vocabulary import LayerTable
 from ts_core.model import LoadResult, Parameter
+from ts_core.parameters import check_fit
 from ts_mindspore.layers import RULES
 from ts_mindspore.tensors import EXTENDED_DTYPES, tensor_from_numpy
 
@@ -76,17 +77,8 @@ def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> 
     """Set the cell's own parameters, casting to their dtype; nothing is set before everything was checked."""
     if not is_instance(net, "mindspore.nn.Cell"):
         return None
-    places = {p.name: p for p in _parameters(net) if p.persistent}
-    result = LoadResult(
-        loaded=tuple(name for name, p in places.items() if name in tensors and tensors[name].shape == p.shape),
-        missing=tuple(name for name in places if name not in tensors),
-        unexpected=tuple(name for name in tensors if name not in places),
-        mismatched={
-            name: (p.shape, tensors[name].shape)
-            for name, p in places.items()
-            if name in tensors and tensors[name].shape != p.shape
-        },
-    )
+    places = {parameter.name: parameter for parameter in _parameters(net)}
+    result = check_fit(places.values(), tensors)
     if result or not strict:
         for name in result.loaded:
             place = places[name]

@@ -54,16 +54,17 @@ def tensor_from_numpy(array: Array, framework: str) -> mindspore.Tensor | None:
     import mindspore
 
     native = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-    if native.dtype.kind in _NATIVE_KINDS:
-        try:
-            return mindspore.Tensor.from_numpy(native)
-        except TypeError as problem:
-            raise UnsupportedDtypeError(f"MindSpore has no dtype {array.dtype.name}") from problem
+    # The extended dtypes first: NumPy gives some of them the kind of an ordinary float.
     for name, dtype in EXTENDED_DTYPES.items():
         if native.dtype == dtype:
             raw = mindspore.Tensor.convert_bytes_to_tensor(native.tobytes(), native.shape, _mindspore_dtype(name))
             return mindspore.Tensor(raw)
-    raise UnsupportedDtypeError(f"MindSpore has no dtype {array.dtype.name}")
+    if native.dtype.kind not in _NATIVE_KINDS:
+        raise UnsupportedDtypeError(f"MindSpore has no dtype {array.dtype.name}")
+    try:
+        return mindspore.Tensor(native)
+    except TypeError as problem:
+        raise UnsupportedDtypeError(f"MindSpore has no dtype {array.dtype.name}") from problem
 
 
 def _mindspore_dtype(name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from ts_core.hookspecs import hookimpl, is_instance
 from ts_core.mapping.vocabulary import LayerTable
 from ts_core.model import LoadResult, Parameter
+from ts_core.parameters import check_fit
 from ts_torch.layers import RULES
 from ts_torch.tensors import EXTENDED_DTYPES, tensor_from_numpy
 
@@ -67,23 +68,8 @@ def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> 
         return None
     import torch
 
-    persistent = [parameter for parameter in _parameters(net) if parameter.persistent]
-    places = {parameter.name: parameter for parameter in persistent}
-    given = {parameter.tied_to for parameter in persistent if parameter.name in tensors}
-    result = LoadResult(
-        loaded=tuple(name for name, p in places.items() if name in tensors and tensors[name].shape == p.shape),
-        missing=tuple(
-            name
-            for name, p in places.items()
-            if name not in tensors and p.tied_to not in tensors and p.tied_to not in given and name not in given
-        ),
-        unexpected=tuple(name for name in tensors if name not in places),
-        mismatched={
-            name: (p.shape, tensors[name].shape)
-            for name, p in places.items()
-            if name in tensors and tensors[name].shape != p.shape
-        },
-    )
+    places = {parameter.name: parameter for parameter in _parameters(net)}
+    result = check_fit(places.values(), tensors)
     if result or not strict:
         with torch.no_grad():
             for name in result.loaded:
