@@ -7,6 +7,8 @@ names to tensors. :mod:`ts_core.migrator` and :mod:`ts_core.widget` offer the sa
 from __future__ import annotations
 
 from ts_core import errors, migrator, widget
+from ts_core.mapping.verbs import weight_map
+from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
 from ts_core.tensors import from_numpy, to_numpy
@@ -14,6 +16,7 @@ from ts_core.tensors import from_numpy, to_numpy
 __version__ = "0.1.0"
 
 __all__ = [
+    "WeightMap",
     "__version__",
     "errors",
     "from_numpy",
@@ -22,5 +25,6 @@ __all__ = [
     "parameters",
     "plugins",
     "to_numpy",
+    "weight_map",
     "widget",
 ]

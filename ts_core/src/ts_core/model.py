@@ -65,6 +65,7 @@ class LayerRule:
             was made (the number of heads), a function of the layer that returns the transform.
         when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
             whether this rule is the one. ``None`` when the class decides alone.
+        root_names: attribute path → the name in files when the layer is itself the network, where that differs.
     """
 
     cls: str
@@ -72,6 +73,7 @@ class LayerRule:
     roles: Mapping[str, str]
     layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
     when: Callable[[Any], bool] | None = None
+    root_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

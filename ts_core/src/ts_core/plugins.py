@@ -152,6 +152,11 @@ class PluginRegistry:
         """The answers of every plug-in to a hook, in order."""
         return [implementation(arguments) for implementation in self._hooks[hook]]
 
+    def each(self, hook: str, **arguments: Any) -> dict[str, Any]:
+        """The answers of every plug-in to a hook, by the name of the plug-in's framework."""
+        names = {implementation.plugin: implementation({}).name for implementation in self._hooks["framework_info"]}
+        return {names[implementation.plugin]: implementation(arguments) for implementation in self._hooks[hook]}
+
 
 @functools.cache
 def registry() -> PluginRegistry:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import accumulate
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ts_core.errors import WeightMapError
@@ -91,16 +93,217 @@ class RemoveAxis(Transform):
         return InsertAxis(self.axis)
 
 
-TRANSFORMS: Mapping[str, type[Transform]] = {cls.name: cls for cls in (InsertAxis, RemoveAxis)}
+@dataclass(frozen=True, slots=True)
+class Transpose(Transform):
+    """Reorder the axes: axis i of the result is axis ``axes[i]`` of the array."""
+
+    axes: tuple[int, ...]
+    name: ClassVar[str] = "transpose"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """One array with its axes in another order, a view."""
+        (array,) = arrays
+        self.shapes(array.shape)
+        return (array.transpose(self.axes),)
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """One shape with its axes in another order."""
+        (shape,) = shapes
+        if sorted(self.axes) != list(range(len(shape))):
+            raise WeightMapError(f"cannot order the axes of the shape {shape} as {list(self.axes)}")
+        return (tuple(shape[axis] for axis in self.axes),)
+
+    def inverse(self) -> Transform:
+        """Put the axes back."""
+        return Transpose(tuple(self.axes.index(axis) for axis in range(len(self.axes))))
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(Transform):
+    """Read the same elements, in the same order, as another shape. The shape before is kept for the way back."""
+
+    before: Shape
+    after: Shape
+    name: ClassVar[str] = "reshape"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """One array of the shape `after`."""
+        (array,) = arrays
+        return (array.reshape(self.shapes(array.shape)[0]),)
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shape `after`, from exactly the shape `before`."""
+        (shape,) = shapes
+        if tuple(shape) != self.before or prod(self.before) != prod(self.after):
+            raise WeightMapError(f"cannot reshape {self.before} to {self.after}: the array has the shape {shape}")
+        return (self.after,)
+
+    def inverse(self) -> Transform:
+        """Back to the shape `before`."""
+        return Reshape(self.after, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Transform):
+    """Cut one array into parts along an axis; `sizes` are the lengths of the parts there."""
+
+    axis: int
+    sizes: tuple[int, ...]
+    name: ClassVar[str] = "split"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """The parts, views of the array."""
+        (array,) = arrays
+        self.shapes(array.shape)
+        before = (slice(None),) * self.axis
+        stops = list(accumulate(self.sizes))
+        return tuple(array[(*before, slice(stop - size, stop))] for size, stop in zip(self.sizes, stops, strict=True))
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes of the parts."""
+        (shape,) = shapes
+        if not 0 <= self.axis < len(shape) or shape[self.axis] != sum(self.sizes):
+            raise WeightMapError(f"cannot split axis {self.axis} of the shape {shape} into {list(self.sizes)}")
+        return tuple((*shape[: self.axis], size, *shape[self.axis + 1 :]) for size in self.sizes)
+
+    def inverse(self) -> Transform:
+        """Join the parts."""
+        return Concatenate(self.axis, self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate(Transform):
+    """Join several arrays along an axis; `sizes` are their lengths there, kept for the way back."""
+
+    axis: int
+    sizes: tuple[int, ...]
+    name: ClassVar[str] = "concatenate"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """One array, a copy."""
+        import numpy as np
+
+        self.shapes(*(array.shape for array in arrays))
+        return (np.concatenate(arrays, axis=self.axis),)
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shape of the whole."""
+        whole = (*shapes[0][: self.axis], sum(self.sizes), *shapes[0][self.axis + 1 :])
+        try:
+            fits = Split(self.axis, self.sizes).shapes(whole) == tuple(map(tuple, shapes))
+        except WeightMapError:
+            fits = False
+        if not fits:
+            raise WeightMapError(
+                f"cannot join {', '.join(map(str, shapes))} along axis {self.axis} with the lengths {list(self.sizes)}"
+            )
+        return (whole,)
+
+    def inverse(self) -> Transform:
+        """Cut the whole into its parts."""
+        return Split(self.axis, self.sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class ReorderBlocks(Transform):
+    """Cut an axis into equal blocks and put them into another order: block i of the result is block ``order[i]``."""
+
+    axis: int
+    order: tuple[int, ...]
+    name: ClassVar[str] = "reorder_blocks"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """One array with its blocks in another order, a copy."""
+        import numpy as np
+
+        (array,) = arrays
+        self.shapes(array.shape)
+        blocks = np.split(array, len(self.order), axis=self.axis)
+        return (np.concatenate([blocks[position] for position in self.order], axis=self.axis),)
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The same shape."""
+        (shape,) = shapes
+        if (
+            sorted(self.order) != list(range(len(self.order)))
+            or not 0 <= self.axis < len(shape)
+            or shape[self.axis] % len(self.order)
+        ):
+            raise WeightMapError(f"cannot order axis {self.axis} of the shape {shape} in blocks {list(self.order)}")
+        return (tuple(shape),)
+
+    def inverse(self) -> Transform:
+        """Put the blocks back."""
+        return ReorderBlocks(self.axis, tuple(self.order.index(block) for block in range(len(self.order))))
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Transform):
+    """Several transforms, one after another."""
+
+    steps: tuple[Transform, ...]
+    name: ClassVar[str] = "chain"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """What the last step gives."""
+        for step in self.steps:
+            arrays = step.apply(*arrays)
+        return arrays
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes that the last step gives."""
+        for step in self.steps:
+            shapes = step.shapes(*shapes)
+        return shapes
+
+    def inverse(self) -> Transform:
+        """The inverse steps from the last to the first."""
+        return Chain(tuple(step.inverse() for step in reversed(self.steps)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The steps in order."""
+        return {"transform": self.name, "steps": [step.to_json() for step in self.steps]}
+
+
+TRANSFORMS: Mapping[str, type[Transform]] = {
+    cls.name: cls for cls in (InsertAxis, RemoveAxis, Transpose, Reshape, Split, Concatenate, ReorderBlocks, Chain)
+}
+
+
+def chain(*transforms: Transform | None) -> Transform | None:
+    """One transform that does the given ones in turn; steps that undo each other are left out, None is no change."""
+    steps: list[Transform] = []
+    for transform in transforms:
+        for step in transform.steps if isinstance(transform, Chain) else (transform,):
+            if step is None:
+                continue
+            if steps and steps[-1].inverse() == step:
+                steps.pop()
+            else:
+                steps.append(step)
+    if len(steps) > 1:
+        return Chain(tuple(steps))
+    return steps[0] if steps else None
 
 
 def from_json(entry: Mapping[str, Any]) -> Transform:
     """A transform from the name and arguments in a file. Raises WeightMapError for anything outside the vocabulary."""
     arguments = dict(entry)
     name = arguments.pop("transform", None)
-    if name not in TRANSFORMS:
+    if not isinstance(name, str) or name not in TRANSFORMS:
         raise WeightMapError(f"unknown transform {name!r}; a weight map may use: {', '.join(sorted(TRANSFORMS))}")
     try:
-        return TRANSFORMS[name](**arguments)
+        return TRANSFORMS[name](**{key: _argument(value) for key, value in arguments.items()})
     except TypeError as problem:
         raise WeightMapError(f"the transform {name!r} has wrong arguments {arguments}: {problem}") from problem
+
+
+def _argument(value: Any) -> Any:
+    """An argument as transforms have it: whole numbers, tuples of them, or further transforms."""
+    if isinstance(value, list):
+        return tuple(_argument(part) for part in value)
+    if isinstance(value, Mapping):
+        return from_json(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
-from ts_core.mapping.transforms import Transform
+from ts_core.mapping.transforms import InsertAxis, Transform, from_json
 from ts_core.model import CheckpointIndex, TensorInfo
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+# The one transform of the older tool, which its files name by the path of a Python function.
+OLDER_TRANSFORMS = {
+    "troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2),
+}
+
+CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +36,128 @@ class MapEntry:
         source: names in the source; several when they are fused.
         target: names in the target; several when one is split.
         transform: the change of layout, ``None`` when the arrays stay as they are.
-        how: how the entry was found: ``"rule"``, ``"equal name"``, ``"alignment"``, ``"order"``, ``"user"``.
+        how: how it was found: ``"rule"``, ``"equal name"``, ``"alignment"``, ``"order"``, ``"user"`` or ``"file"``.
+        certainty: ``"certain"``, ``"likely"`` or ``"guess"``.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     transform: Transform | None = None
     how: str = "user"
+    certainty: str = CERTAIN
 
 
-@dataclass(frozen=True)
-class WeightMap:
-    """The entries of a map, in the order of the source.
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A tensor of one side that has no partner on the other.
 
     Attributes:
-        entries: which source tensors become which target tensors.
+        name: of the tensor.
+        shape: of the tensor.
+        reason: why it has no partner, in words.
+        candidates: the names on the other side that came nearest.
+        harmless: whether the other side cannot have it, or does not need it: a counter, a constant index.
     """
 
-    entries: tuple[MapEntry, ...]
+    name: str
+    shape: tuple[int, ...]
+    reason: str
+    candidates: tuple[str, ...] = ()
+    harmless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguity:
+    """Tensors that fit each other equally well in more than one way.
+
+    Attributes:
+        source: names in the source.
+        target: names in the target, each as good a partner as the others.
+        reason: what leaves the choice open, in words.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    reason: str
+
+
+class WeightMap:
+    """Which tensors of a source become which tensors of a target, in the order of the source.
+
+    It can be edited: ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves
+    it out.
+
+    Args:
+        entries: the steps of the map.
+        unmatched_source: what the source has and the target has no place for.
+        unmatched_target: what the target has and the source does not provide.
+        ambiguous: where several partners were equally good.
+        order: the names of the source in its order; by default that of the entries.
+        notes: what else the reader of the map should know: tied weights, a prefix that was taken off.
+
+    Raises:
+        WeightMapError: two entries use the same source name, or lead to the same target name.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[MapEntry],
+        *,
+        unmatched_source: Iterable[Unmatched] = (),
+        unmatched_target: Iterable[Unmatched] = (),
+        ambiguous: Iterable[Ambiguity] = (),
+        order: Iterable[str] = (),
+        notes: Iterable[str] = (),
+    ) -> None:
+        self._entries = tuple(entries)
+        self.unmatched_source = tuple(unmatched_source)
+        self.unmatched_target = tuple(unmatched_target)
+        self.ambiguous = tuple(ambiguous)
+        self.notes = tuple(notes)
+        self._order = tuple(order)
+        _check_names(self._entries)
+
+    @property
+    def entries(self) -> tuple[MapEntry, ...]:
+        """The steps of the map, in the order of the source."""
+        return self._entries
 
     def __iter__(self) -> Iterator[MapEntry]:
-        return iter(self.entries)
+        return iter(self._entries)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._entries)
+
+    def __getitem__(self, source: str) -> str | tuple[str, ...]:
+        """The target name of a source name; several names when it is split. Raises KeyError when it has none."""
+        for entry in self._entries:
+            if source in entry.source:
+                return entry.target[0] if len(entry.target) == 1 else entry.target
+        raise KeyError(source)
+
+    def __setitem__(self, source: str, target: str) -> None:
+        """Send a source tensor to this target name, in place of whatever the map said of either."""
+        old = next((entry for entry in self._entries if entry.source == (source,) and len(entry.target) == 1), None)
+        new = replace(old, target=(target,), how="user", certainty=CERTAIN) if old else MapEntry((source,), (target,))
+        kept = [e for e in self._entries if source not in e.source and (target not in e.target or e.target == ())]
+        position = next((i for i, e in enumerate(self._entries) if source in e.source), len(kept))
+        kept.insert(min(position, len(kept)), new)
+        self._settle(kept, {source}, {target})
+
+    def __delitem__(self, source: str) -> None:
+        """Leave a source tensor out of the map. Raises KeyError when it is not in it."""
+        self[source]
+        self._entries = tuple(entry for entry in self._entries if source not in entry.source)
+
+    def _settle(self, entries: list[MapEntry], sources: set[str], targets: set[str]) -> None:
+        """Take over edited entries; what they now cover is no longer unmatched or ambiguous."""
+        _check_names(entries)
+        self._entries = tuple(entries)
+        self.unmatched_source = tuple(u for u in self.unmatched_source if u.name not in sources)
+        self.unmatched_target = tuple(u for u in self.unmatched_target if u.name not in targets)
+        self.ambiguous = tuple(
+            a for a in self.ambiguous if not (sources & set(a.source)) and not (targets & set(a.target))
+        )
 
     def apply(self, source: LazyTensors) -> MappedTensors:
         """The source under the names and layouts of the target; tensors are read and changed when asked for.
@@ -56,7 +165,188 @@ class WeightMap:
         Raises:
             WeightMapError: the map names tensors that the source lacks, or a transform does not fit a shape.
         """
-        return MappedTensors(source, self.entries)
+        return MappedTensors(source, self._entries)
+
+    def inverse(self) -> WeightMap:
+        """The map from the target back to the source."""
+        return WeightMap(
+            (
+                replace(entry, source=entry.target, target=entry.source, transform=_inverse(entry.transform))
+                for entry in self._entries
+            ),
+            unmatched_source=self.unmatched_target,
+            unmatched_target=self.unmatched_source,
+            ambiguous=(Ambiguity(a.target, a.source, a.reason) for a in self.ambiguous),
+            notes=self.notes,
+        )
+
+    def renamed(
+        self, rename: Mapping[str, str] | Callable[[str], str] | None = None, prefix: str | None = None
+    ) -> WeightMap:
+        """The map with other target names.
+
+        Args:
+            rename: old prefix → new prefix of target names, matched at the dots, the longest first; or a function from
+                a target name to the one to use.
+            prefix: put before every name afterwards, with a dot between.
+
+        Raises:
+            WeightMapError: two names became one.
+        """
+        change = rename if callable(rename) else _prefix_changer(rename or {})
+        front = f"{prefix}." if prefix else ""
+        return self._with_targets(lambda name: front + change(name))
+
+    def with_names(self, names: Mapping[str, str]) -> WeightMap:
+        """The map with the target names of an edited ``name_map`` (see :meth:`to_pair`).
+
+        Args:
+            names: source name → target name, for exactly the source names of this map.
+
+        Raises:
+            WeightMapError: a source name is missing or unknown, or two lead to one target; the message names them.
+        """
+        known, _ = self.to_pair()
+        missing, unknown = [n for n in known if n not in names], [n for n in names if n not in known]
+        if missing or unknown:
+            problems = [f"dropped {', '.join(missing)}"] if missing else []
+            problems += [f"added {', '.join(unknown)}"] if unknown else []
+            raise WeightMapError(f"the names given for the weight map differ from the source's: {'; '.join(problems)}")
+        wrong = [n for n, target in names.items() if not isinstance(target, str | list | tuple | None)]
+        if wrong:
+            raise WeightMapError(f"the target names of a weight map must be str: see {', '.join(wrong)}")
+        return WeightMap.from_pair(names, self.to_pair()[1])
+
+    def _with_targets(self, change: Callable[[str], str]) -> WeightMap:
+        return WeightMap(
+            (replace(entry, target=tuple(change(name) for name in entry.target)) for entry in self._entries),
+            unmatched_source=self.unmatched_source,
+            unmatched_target=self.unmatched_target,
+            ambiguous=self.ambiguous,
+            order=self._order,
+            notes=self.notes,
+        )
+
+    def to_pair(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The map as two dicts that JSON can hold.
+
+        Returns:
+            ``name_map``, source name → target name in the order of the source (a list of names when the tensor is
+            split, None when the target has no place for it); and ``value_map``, source name → transform for the
+            entries whose layout changes. Tensors that are fused lead to one name, and their transform lists the
+            ``sources`` in order.
+        """
+        targets: dict[str, Any] = {unmatched.name: None for unmatched in self.unmatched_source}
+        values: dict[str, Any] = {}
+        for entry in self._entries:
+            for name in entry.source:
+                targets[name] = entry.target[0] if len(entry.target) == 1 else list(entry.target)
+                if entry.transform is not None:
+                    values[name] = entry.transform.to_json()
+                    if len(entry.source) > 1:
+                        values[name]["sources"] = list(entry.source)
+        order = {name: None for name in (*self._order, *targets) if name in targets}
+        return {name: targets[name] for name in order}, {name: values[name] for name in order if name in values}
+
+    @classmethod
+    def from_pair(cls, name_map: Mapping[str, Any], value_map: Mapping[str, Any]) -> WeightMap:
+        """The map that these two dicts describe; also those that the older tool wrote.
+
+        Raises:
+            WeightMapError: they do not have the form that :meth:`to_pair` gives.
+        """
+        if not isinstance(name_map, Mapping) or not isinstance(value_map, Mapping):
+            raise WeightMapError("a weight map is a pair of dicts: names → names, and names → transforms")
+        stray = [name for name in value_map if name not in name_map]
+        if stray:
+            raise WeightMapError(f"the weight map changes values of names that it does not map: {', '.join(stray)}")
+        entries: dict[tuple[str, ...], MapEntry] = {}
+        unmatched = []
+        for name, target in name_map.items():
+            if target is None:
+                unmatched.append(Unmatched(name, (), "the map has no place for it", harmless=True))
+                continue
+            names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
+            if not names or not all(isinstance(part, str) for part in names):
+                raise WeightMapError(f"{name!r} must lead to a name, a list of names or null, not to {target!r}")
+            sources, transform = _read_value(name, value_map.get(name))
+            entries.setdefault(sources, MapEntry(sources, names, transform, how="file"))
+        return cls(entries.values(), unmatched_source=unmatched, order=name_map)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the map as JSON ``[name_map, value_map]``. Raises WeightMapError when the folder does not exist."""
+        path = Path(path)
+        if not path.absolute().parent.is_dir():
+            raise WeightMapError(f"cannot write the weight map {path}: there is no folder {path.absolute().parent}")
+        path.write_text(json.dumps(self.to_pair(), indent=4, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> WeightMap:
+        """Read a map from JSON, of this tool or of the older one.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            WeightMapError: the file is not JSON, or not of the form ``[name_map, value_map]``.
+        """
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as problem:
+            raise WeightMapError(f"{path} is not a weight map: {problem}") from problem
+        if not (isinstance(content, list) and len(content) == 2):
+            raise WeightMapError(f"{path} is not a weight map: it must hold the list [name_map, value_map]")
+        try:
+            return cls.from_pair(*content)
+        except WeightMapError as problem:
+            raise WeightMapError(f"{path}: {problem}") from problem
+
+
+def _check_names(entries: Iterable[MapEntry]) -> None:
+    entries = tuple(entries)
+    for side, names in (
+        ("start from", [name for entry in entries for name in entry.source]),
+        ("lead to", [name for entry in entries for name in entry.target]),
+    ):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise WeightMapError(f"several entries of the weight map {side} the same name: {', '.join(twice)}")
+
+
+def _prefix_changer(prefixes: Mapping[str, str]) -> Callable[[str], str]:
+    longest_first = sorted(prefixes, key=len, reverse=True)
+
+    def change(name: str) -> str:
+        for old in longest_first:
+            stem = old.rstrip(".")
+            if name == stem or name.startswith(f"{stem}.") or not stem:
+                new = prefixes[old].rstrip(".")
+                return f"{new}.{name[len(stem) :].lstrip('.')}".strip(".")
+        return name
+
+    return change
+
+
+def _inverse(transform: Transform | None) -> Transform | None:
+    return transform.inverse() if transform else None
+
+
+def _read_value(name: str, value: Any) -> tuple[tuple[str, ...], Transform | None]:
+    """The source names and the transform of one entry of a value map."""
+    if value is None:
+        return (name,), None
+    if isinstance(value, str):
+        if value not in OLDER_TRANSFORMS:
+            raise WeightMapError(f"{name!r} asks for the function {value!r}, which no weight map may name")
+        return (name,), OLDER_TRANSFORMS[value]
+    if not isinstance(value, Mapping):
+        raise WeightMapError(f"the transform of {name!r} must be an object with its name, not {value!r}")
+    arguments = dict(value)
+    sources = arguments.pop("sources", [name])
+    if not isinstance(sources, list) or name not in sources:
+        raise WeightMapError(f"the transform of {name!r} must list its own name among its sources")
+    try:
+        return tuple(sources), from_json(arguments)
+    except WeightMapError as problem:
+        raise WeightMapError(f"{name!r}: {problem}") from problem
 
 
 class MappedTensors(LazyTensors):
@@ -68,8 +358,6 @@ class MappedTensors(LazyTensors):
         infos: dict[str, TensorInfo] = {}
         for entry in entries:
             for position, info in enumerate(_target_infos(entry, source.index)):
-                if info.name in infos:
-                    raise WeightMapError(f"two entries of the weight map lead to {info.name!r}")
                 infos[info.name] = info
                 self._where[info.name] = (entry, position)
         self._index = CheckpointIndex(infos, source.index.metadata)
@@ -104,6 +392,10 @@ def _target_infos(entry: MapEntry, index: CheckpointIndex) -> Iterator[TensorInf
         shapes = entry.transform.shapes(*shapes) if entry.transform else shapes
     except WeightMapError as problem:
         raise WeightMapError(f"{', '.join(entry.source)}: {problem}") from problem
+    if len(shapes) != len(entry.target):
+        raise WeightMapError(
+            f"{', '.join(entry.source)}: the map gives {len(shapes)} tensors for {len(entry.target)} names"
+        )
     dtype = sources[0].dtype
     for name, shape in zip(entry.target, shapes, strict=True):
         count = 1
