@@ -25,9 +25,7 @@ def test_the_pair_form_survives_a_file(tmp_path):
     assert name_map == {"c.weight": "d.weight", "q": "qk", "k": "qk", "b": "b"}
     assert value_map["c.weight"] == {"transform": "insert_axis", "axis": 2}
     loaded = ts.WeightMap.load(path)
-    assert [(e.source, e.target, e.transform) for e in loaded] == [
-        (e.source, e.target, e.transform) for e in example()
-    ]
+    assert [(e.source, e.target, e.transform) for e in loaded] == [(e.source, e.target, e.transform) for e in example()]
 
 
 def test_files_of_the_older_tool_are_read(tmp_path):

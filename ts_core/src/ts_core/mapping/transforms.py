@@ -300,7 +300,7 @@ def from_json(entry: Mapping[str, Any]) -> Transform:
 
 def _argument(value: Any) -> Any:
     """An argument as transforms have it: whole numbers, tuples of them, or further transforms."""
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_argument(part) for part in value)
     if isinstance(value, Mapping):
         return from_json(value)
