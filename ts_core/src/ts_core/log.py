@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 _FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 
@@ -12,7 +12,13 @@ LOGGER = logging.getLogger("ts_core")
 LOGGER.addHandler(logging.NullHandler())
 
 
-class _StderrHandler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]  # Python 3.10 has the type parameter in its stubs only
+else:
+    _StreamHandler = logging.StreamHandler
+
+
+class _StderrHandler(_StreamHandler):
     """Writes to what ``sys.stderr`` is at that moment, which notebooks and test runners replace."""
 
     @property
