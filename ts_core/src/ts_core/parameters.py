@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ts_core.errors import ArgumentTypeError, LoadError
 from ts_core.model import LoadResult, Parameter
+from ts_core.plugins import no_plugin, registry
 from ts_core.tensors import to_numpy
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ def parameters(net: object) -> list[Parameter]:
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.
     """
-    from ts_core.plugins import no_plugin, registry
-
     found = registry().first("iter_parameters", net, net=net)
     if found is None:
         raise ArgumentTypeError(f"not a network: {no_plugin(net)}")
@@ -51,8 +50,6 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
         ArgumentTypeError: no plug-in recognises the object as a network.
         LoadError: strict, and something does not fit; the message lists what.
     """
-    from ts_core.plugins import no_plugin, registry
-
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
     result: LoadResult | None = registry().first("load_parameters", net, net=net, tensors=arrays, strict=strict)
     if result is None:

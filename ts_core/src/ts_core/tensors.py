@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.plugins import no_plugin, registry, require_framework
+
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -32,8 +34,6 @@ def to_numpy(tensor: object) -> Array:
         return tensor
     if isinstance(tensor, _SCALARS):
         return np.asarray(tensor)
-    from ts_core.plugins import no_plugin, registry
-
     array: Array | None = registry().first("tensor_to_numpy", tensor, tensor=tensor)
     if array is None:
         raise no_plugin(tensor)
@@ -55,8 +55,6 @@ def from_numpy(array: Array, framework: str) -> Any:
         FrameworkMissingError: the framework is not installed.
         UnsupportedDtypeError: the framework has no such dtype.
     """
-    from ts_core.plugins import registry, require_framework
-
     require_framework(framework)
     tensor = registry().first("tensor_from_numpy", framework, array=array, framework=framework)
     if tensor is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# dtypes that NumPy itself lacks: torch's name → (the dtype of the array, the dtype of equal width that both know)
+# dtypes that NumPy itself lacks: torch's name → (the dtype of the array, torch's integer of the same width)
 EXTENDED_DTYPES = {
     "bfloat16": (ml_dtypes.bfloat16, "int16"),
-    "float8_e4m3fn": (ml_dtypes.float8_e4m3fn, "uint8"),
-    "float8_e4m3fnuz": (ml_dtypes.float8_e4m3fnuz, "uint8"),
-    "float8_e5m2": (ml_dtypes.float8_e5m2, "uint8"),
-    "float8_e5m2fnuz": (ml_dtypes.float8_e5m2fnuz, "uint8"),
-    "float8_e8m0fnu": (ml_dtypes.float8_e8m0fnu, "uint8"),
+    "float8_e4m3fn": (ml_dtypes.float8_e4m3fn, "int8"),
+    "float8_e4m3fnuz": (ml_dtypes.float8_e4m3fnuz, "int8"),
+    "float8_e5m2": (ml_dtypes.float8_e5m2, "int8"),
+    "float8_e5m2fnuz": (ml_dtypes.float8_e5m2fnuz, "int8"),
+    "float8_e8m0fnu": (ml_dtypes.float8_e8m0fnu, "int8"),
 }
 
 
@@ -46,16 +47,28 @@ def _dense(tensor: torch.Tensor) -> Array:
     if tensor.device.type == "meta":
         raise UnsupportedTensorError(f"a tensor of shape {tuple(tensor.shape)} on the meta device has no data")
     host = tensor.detach().cpu().resolve_conj().resolve_neg()
-    extended = EXTENDED_DTYPES.get(str(host.dtype).removeprefix("torch."))
-    if extended is None:
-        try:
-            array: Array = host.numpy()
-        except TypeError as problem:
-            raise UnsupportedTensorError(f"a tensor of dtype {host.dtype} has no NumPy array: {problem}") from problem
-        return array
-    dtype, carrier = extended
-    bits: Array = host.view(getattr(torch, carrier)).numpy()
-    return bits.view(dtype)
+    extended = _extended_dtypes().get(host.dtype)
+    if extended is not None:
+        dtype, carrier = extended
+        bits: Array = host.view(carrier).numpy()
+        return bits.view(dtype)
+    try:
+        array: Array = host.numpy()
+    except TypeError as problem:
+        raise UnsupportedTensorError(f"a tensor of dtype {host.dtype} has no NumPy array: {problem}") from problem
+    return array
+
+
+@functools.cache
+def _extended_dtypes() -> dict[torch.dtype, tuple[type, torch.dtype]]:
+    """The table above by torch's own dtypes; a release that lacks one of them leaves it out."""
+    import torch
+
+    return {
+        getattr(torch, name): (dtype, getattr(torch, carrier))
+        for name, (dtype, carrier) in EXTENDED_DTYPES.items()
+        if hasattr(torch, name)
+    }
 
 
 @hookimpl
@@ -67,9 +80,9 @@ def tensor_from_numpy(array: Array, framework: str) -> torch.Tensor | None:
 
     # A copy in C order and in the machine's byte order, writable: what torch.from_numpy can take as it is.
     native = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
-    for name, (dtype, carrier) in EXTENDED_DTYPES.items():
+    for extended, (dtype, _) in _extended_dtypes().items():
         if native.dtype == dtype:
-            return torch.from_numpy(native.view(carrier)).view(getattr(torch, name))
+            return torch.from_numpy(native.view(f"i{native.dtype.itemsize}")).view(extended)
     try:
         return torch.from_numpy(native)
     except TypeError as problem:
