@@ -44,13 +44,14 @@ def plugins(check: bool) -> None:
 def main() -> None:
     """Run the command line; an error of ours is one line on stderr and the exit code 2."""
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
+        code = cli.main(standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
     except click.ClickException as problem:
         problem.show()
         sys.exit(2)
-    except TsError as problem:
+    except (TsError, OSError) as problem:
         click.echo(f"ts: {problem}", err=True)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
