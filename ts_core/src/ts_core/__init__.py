@@ -7,10 +7,13 @@ names to tensors. :mod:`ts_core.migrator` and :mod:`ts_core.widget` offer the sa
 from __future__ import annotations
 
 from ts_core import errors, migrator, widget
+from ts_core.capture import save, save_grad
+from ts_core.gradients import gradients
 from ts_core.mapping.verbs import weight_map
 from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
+from ts_core.randomness import fix_random
 from ts_core.tensors import from_numpy, to_numpy
 
 __version__ = "0.1.0"
@@ -19,11 +22,15 @@ __all__ = [
     "WeightMap",
     "__version__",
     "errors",
+    "fix_random",
     "from_numpy",
+    "gradients",
     "load_parameters",
     "migrator",
     "parameters",
     "plugins",
+    "save",
+    "save_grad",
     "to_numpy",
     "weight_map",
     "widget",

@@ -59,8 +59,20 @@ class ComparisonError(TsError, ValueError):
     """Two things cannot be compared at all, for instance because no name of one is in the other."""
 
 
+class CaptureError(TsError, RuntimeError):
+    """A tensor inside a running network could not be read, for instance because its device is lost."""
+
+
+class SaveError(TsError, OSError):
+    """A tensor could not be written: a full disk, a read-only folder. No partial file stays."""
+
+
 class PluginError(TsError):
     """A plug-in does not keep the contract; it is ignored and reported."""
+
+
+class CaptureWarning(UserWarning):
+    """Something was to be captured that will not come: the gradient of a tensor that has none."""
 
 
 class PluginWarning(UserWarning):

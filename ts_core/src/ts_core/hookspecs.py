@@ -73,7 +73,17 @@ def extract_gradients(source: object, net: object | None) -> Mapping[str, Array 
 
 @hookspec(firstresult=True)
 def on_gradient(tensor: object, callback: Callable[[object], None]) -> object | None:
-    """The tensor to go on with; when the backward pass reaches it, `callback` gets its gradient."""
+    """The tensor to go on with, whose gradient `callback` will get; `tensor` itself when it will have no gradient."""
+
+
+@hookspec(firstresult=True)
+def graph_function(verb: str) -> Callable[..., Any] | None:
+    """What my graph compiler parses in place of ``ts.save`` or ``ts.save_grad``, of which `verb` is the name."""
+
+
+@hookspec(firstresult=True)
+def hide_from_compiler(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The function, wrapped so that my tracing compiler runs it as it is; None while no such compiler is loaded."""
 
 
 @hookspec

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
+from ts_mindspore.gradients import extract_gradients, on_gradient
+from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
 from ts_mindspore.parameters import iter_parameters, load_parameters
+from ts_mindspore.randomness import seed
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
+    "extract_gradients",
     "framework_info",
+    "graph_function",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
+    "on_gradient",
+    "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",
 ]

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
+from ts_torch.gradients import extract_gradients, on_gradient
+from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
 from ts_torch.parameters import iter_parameters, load_parameters
+from ts_torch.randomness import seed
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
+    "extract_gradients",
     "framework_info",
+    "hide_from_compiler",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
+    "on_gradient",
+    "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",
 ]
