@@ -6,7 +6,7 @@ import pytest
 Numbered = Callable[[Path], list[str]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def saved() -> Numbered:
     """The names of the .npy files of a folder without their numbers, in the order of the numbers."""
 
@@ -17,7 +17,7 @@ def saved() -> Numbered:
     return names
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def saved_files() -> Callable[[Path], list[Path]]:
     """The .npy files of a folder in the order of their numbers."""
     return lambda folder: sorted(_files(folder), key=lambda path: int(path.stem.rpartition("_")[2]))

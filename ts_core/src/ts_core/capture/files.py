@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _NUMBERS = itertools.count()
 
 _BLOCK = 1 << 20  # elements that are cast at a time
+_FROM_A_LIBRARY = 2  # what dtype.isbuiltin says of the dtypes of ml_dtypes
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -60,7 +61,7 @@ def _create(path: str, folder: str) -> BinaryIO:
 
 def _write(file: BinaryIO, array: Array) -> None:
     """The array in NumPy's format; the dtypes that the format cannot name (bfloat16, float8) as float32, in blocks."""
-    if array.dtype.kind != "V":
+    if array.dtype.isbuiltin != _FROM_A_LIBRARY:
         np.lib.format.write_array(file, array, allow_pickle=False)  # type: ignore[no-untyped-call]
         return
     header = {"descr": "<f4", "fortran_order": False, "shape": array.shape}
