@@ -171,7 +171,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch, array):
     def create_on_full_disk(path, folder):
         Path(path).touch()
-        return open("/dev/full", "wb")
+        return Path("/dev/full").open("wb")
 
     monkeypatch.setattr(files, "_create", create_on_full_disk)
     with pytest.raises(OSError, match=str(tmp_path)) as caught:
