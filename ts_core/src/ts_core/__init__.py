@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ts_core import errors, migrator, widget
 from ts_core.capture import save, save_grad
+from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
 from ts_core.gradients import gradients
 from ts_core.mapping.verbs import weight_map
 from ts_core.mapping.weight_map import WeightMap
@@ -19,6 +20,7 @@ from ts_core.tensors import from_numpy, to_numpy
 __version__ = "0.1.0"
 
 __all__ = [
+    "Checkpoint",
     "WeightMap",
     "__version__",
     "errors",
@@ -27,9 +29,11 @@ __all__ = [
     "gradients",
     "load_parameters",
     "migrator",
+    "open_checkpoint",
     "parameters",
     "plugins",
     "save",
+    "save_checkpoint",
     "save_grad",
     "to_numpy",
     "weight_map",

@@ -47,6 +47,14 @@ class UnsupportedDtypeError(CheckpointError, TypeError):
     """A format cannot hold a dtype, or a shape, that it was asked to hold."""
 
 
+class NoParametersError(CheckpointError):
+    """A file was read, and what it holds are no parameters: an optimizer's state, say."""
+
+
+class CheckpointWriteError(TsError, OSError):
+    """A checkpoint could not be written: no room, no permission. What was there before is still there."""
+
+
 class WeightMapError(TsError, ValueError):
     """A weight map and the names, or shapes, it is applied to do not belong together."""
 

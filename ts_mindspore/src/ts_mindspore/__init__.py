@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
+from ts_mindspore.checkpoints import create_checkpoint, open_checkpoint
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
@@ -12,6 +13,7 @@ from ts_mindspore.randomness import seed
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
+    "create_checkpoint",
     "extract_gradients",
     "framework_info",
     "graph_function",
@@ -19,6 +21,7 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
+    "open_checkpoint",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
+from ts_torch.checkpoints import create_checkpoint, open_checkpoint
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
@@ -12,6 +13,7 @@ from ts_torch.randomness import seed
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
+    "create_checkpoint",
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
@@ -19,6 +21,7 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
+    "open_checkpoint",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",

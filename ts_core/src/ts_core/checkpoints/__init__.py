@@ -1,12 +1,17 @@
 """Checkpoint files of every format: open them lazily, write them as a stream, whole or not at all."""
 
-from __future__ import annotations
+from ts_core.checkpoints.checkpoint import Checkpoint, open_checkpoint, save_checkpoint
+from ts_core.checkpoints.files import MappedFile, OutputFile, raw_bytes
+from ts_core.checkpoints.protocols import CheckpointReader, CheckpointWriter, LazyTensors
 
-import os
-
-from ts_core.checkpoints.protocols import LazyTensors
-
-
-def open_checkpoint(path: str | os.PathLike[str], **options: object) -> LazyTensors:
-    """A checkpoint file of any format."""
-    raise NotImplementedError
+__all__ = [
+    "Checkpoint",
+    "CheckpointReader",
+    "CheckpointWriter",
+    "LazyTensors",
+    "MappedFile",
+    "OutputFile",
+    "open_checkpoint",
+    "raw_bytes",
+    "save_checkpoint",
+]

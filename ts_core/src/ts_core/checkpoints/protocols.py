@@ -35,13 +35,19 @@ class CheckpointReader(Protocol):
 
 
 class CheckpointWriter(Protocol):
-    """A checkpoint file that is being written, one tensor at a time, in the order of the index it was created with."""
+    """A checkpoint file that is being written, one tensor at a time, in the order of the index it was created with.
+
+    Creating it checks the index first: a tensor that the format cannot hold is refused before the file exists.
+
+    Attributes:
+        dropped: names of the metadata in the index that the format cannot hold; a writer without it drops none.
+    """
 
     def write(self, name: str, array: Array) -> None:
         """Append the elements of one tensor; its shape and dtype are those the index announced."""
 
     def finish(self) -> None:
-        """Write what comes last and flush; the core then gives the file its final name."""
+        """Write what comes last and flush; the core then syncs the file and gives it its final name."""
 
     def close(self) -> None:
         """Close the file, finished or not. The core removes an unfinished one."""

@@ -1,0 +1,136 @@
+"""Files as the readers and writers of all formats use them: memory-mapped for reading, streamed for writing."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_BUFFER = 1 << 20  # bytes; small writes are gathered, larger ones go straight from the array to the file
+
+
+class MappedFile:
+    """A file mapped into memory for reading, whose tensors are views of the map.
+
+    A view keeps the map alive: it stays valid after :meth:`close`, and after another file has taken this one's name.
+
+    Attributes:
+        path: where the file was when it was opened.
+        data: its bytes, read-only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size == 0:
+                    raise CheckpointError(f"{path}: the file is empty")
+                self._map: mmap.mmap | None = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except FileNotFoundError as problem:
+            raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
+        except OSError as problem:
+            raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
+        self.data = memoryview(self._map)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def array(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """A read-only view of the elements that start at a byte offset, in C order.
+
+        Raises:
+            CheckpointError: they would lie outside the file.
+        """
+        count = math.prod(shape)
+        if offset < 0 or count < 0 or offset + count * dtype.itemsize > len(self.data):
+            raise self.error(f"{count} elements of {dtype.name} at byte {offset} lie outside the file")
+        return view(self.data, offset, shape, dtype)
+
+    def error(self, reason: str) -> CheckpointError:
+        """The exception that says what is wrong with this file."""
+        return CheckpointError(f"{self.path}: {reason}")
+
+    def close(self) -> None:
+        """Let go of the file; the map is undone when the last view of it is gone."""
+        self._map = None
+        self.data = memoryview(b"")
+
+
+def view(data: memoryview, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array over part of a buffer, in C order; the caller has checked that the part is inside."""
+    count = math.prod(shape)
+    if count == 0:
+        return np.empty(shape, dtype)
+    return np.frombuffer(data, np.uint8, count * dtype.itemsize, offset).view(dtype).reshape(shape)
+
+
+def raw_bytes(array: Array) -> memoryview:
+    """The elements of an array as bytes, little-endian and in C order: the array's own memory where it is so already.
+
+    Args:
+        array: any layout, any byte order.
+
+    Returns:
+        A one-dimensional view of bytes.
+    """
+    if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and not np.little_endian):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(np.uint8).data if flat.size else memoryview(b"")
+
+
+class OutputFile:
+    """A file that is written from start to end: small pieces are gathered, tensors go to the system as they are."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=_BUFFER)
+        self.position = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._file.write(data)
+        self.position += len(data)
+
+    def write_at(self, position: int, data: bytes | memoryview) -> None:
+        """Put bytes at a position of their own."""
+        if position != self.position:
+            self.seek(position)
+        self.write(data)
+
+    def seek(self, position: int) -> None:
+        """Go on writing at this byte."""
+        self._file.seek(position)
+        self.position = position
+
+    def finish(self) -> None:
+        """Hand what was gathered to the system."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; after a failure to write it, what was gathered is of no use and fails again."""
+        with suppress(OSError):
+            self._file.close()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a parser stumbles over in a damaged file into an error that names the file."""
+    try:
+        yield
+    except TsError:
+        raise
+    except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:
+        raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
+    except (TypeError, ValueError) as problem:
+        raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem

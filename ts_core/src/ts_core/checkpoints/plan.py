@@ -1,0 +1,40 @@
+"""What is checked from the index alone, before a byte is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ts_core.checkpoints.dtypes import DtypeTable, dtype_name
+from ts_core.errors import UnsupportedDtypeError
+from ts_core.model import CheckpointIndex, TensorInfo
+
+_WIDER = {"bfloat16": "float32", "float16": "float32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
+
+
+def require_dtypes(format: str, index: CheckpointIndex, dtypes: DtypeTable) -> None:
+    """Refuse an index with dtypes that a format cannot hold.
+
+    Args:
+        format: what the user calls the format.
+        index: what is to be written.
+        dtypes: the dtypes that the format has.
+
+    Raises:
+        UnsupportedDtypeError: it names every tensor concerned, and the cast that would help.
+    """
+    refuse_tensors(format, (info for info in index.values() if dtypes.spell(info.dtype) is None))
+
+
+def refuse_tensors(format: str, infos: Iterable[TensorInfo]) -> None:
+    """Refuse the tensors, if there are any, whose dtypes a format cannot hold."""
+    refused = list(infos)
+    if not refused:
+        return
+    lines = [f"  {info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
+    names = sorted({dtype_name(info.dtype) for info in refused})
+    casts = {name: _WIDER.get(name, "float32") for name in names}
+    options = " ".join(f"--cast {name}={wider}" for name, wider in casts.items())
+    raise UnsupportedDtypeError(
+        f"{format} cannot hold {', '.join(names)}; nothing was written. To store other dtypes: cast={casts!r} "
+        f"(on the command line {options}). The tensors concerned:\n" + "\n".join(lines)
+    )

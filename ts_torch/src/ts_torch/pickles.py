@@ -1,0 +1,579 @@
+"""Pickles as data: what torch wrote into them comes out, and nothing in them is run.
+
+A pickle is a small program. This module runs that program with every way of calling something taken away: a class or
+function that it names becomes a :class:`Global`, which is only a name; "calling" one looks it up in a table of builders
+for tensors and plain values, and yields an inert :class:`Stub`, which keeps what it was given, for every other name.
+
+The base is the pure Python unpickler of the standard library, not the one in C: its memo is a dictionary, so that a
+memo index of 2^31 costs nothing, and each of its instructions can be replaced.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ts_core.checkpoints.dtypes import DtypeTable
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+MAX_PICKLE = 64 << 20  # bytes: a state dict of 10,000 tensors needs two million
+_MAX_KEY_DEPTH = 4
+
+# torch's name of a dtype → ours
+DTYPES = DtypeTable(
+    {
+        name: name
+        for name in (
+            *("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
+            *("float16", "float32", "float64", "bfloat16", "complex64", "complex128"),
+            *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
+        )
+    }
+)
+# The class of a storage says what it holds, but for untyped ones: there the tensor says it.
+STORAGES: Mapping[str, str | None] = {
+    "BoolStorage": "bool",
+    "ByteStorage": "uint8",
+    "CharStorage": "int8",
+    "ShortStorage": "int16",
+    "IntStorage": "int32",
+    "LongStorage": "int64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "ComplexFloatStorage": "complex64",
+    "ComplexDoubleStorage": "complex128",
+    "UntypedStorage": None,
+}
+
+
+class MalformedError(ValueError):
+    """A pickle, or what it describes, is damaged or means something that no checkpoint needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """The name of a class or function in a pickle. It is never imported, and cannot be called."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class Stub:
+    """What stands for an object of any class that has no builder: it keeps what the pickle gave it, and does nothing.
+
+    Attributes:
+        cls: the name of its class, or whatever the pickle "called".
+        args: what it was called with.
+        attributes: its attributes, if its state was a dictionary.
+        state: its state otherwise.
+        items: what a list would have received.
+        entries: what a dictionary would have received.
+    """
+
+    __slots__ = ("args", "attributes", "cls", "entries", "items", "state")
+
+    def __init__(self, cls: object, args: tuple[object, ...] = ()) -> None:
+        self.cls = cls
+        self.args = args
+        self.attributes: dict[str, object] = {}
+        self.state: object = None
+        self.items: list[object] = []
+        self.entries: dict[object, object] = {}
+
+    def append(self, item: object) -> None:
+        """Keep an item."""
+        self.items.append(item)
+
+    def extend(self, items: Iterable[object]) -> None:
+        """Keep items."""
+        self.items.extend(items)
+
+    def __setitem__(self, key: object, value: object) -> None:
+        self.entries[key] = value
+
+    def __repr__(self) -> str:
+        return f"<{self.cls if isinstance(self.cls, Global) else 'object'}, not run>"
+
+
+@dataclass(eq=False, slots=True)
+class Storage:
+    """A block of elements in the file.
+
+    Attributes:
+        key: its name in the file.
+        dtype: of its elements; None for bytes, whose dtype the tensor states.
+        nbytes: its size as the pickle states it; to be checked against the file.
+        start: where in `data` it begins, once that is known.
+        data: the bytes that it lies in, once they are known.
+    """
+
+    key: str
+    dtype: np.dtype[Any] | None
+    nbytes: int
+    start: int = 0
+    data: memoryview | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TensorRecord:
+    """A tensor as the pickle describes it; :meth:`check` says whether the description is true.
+
+    Attributes:
+        storage: where its elements are.
+        offset: of its first element, in elements.
+        shape: its shape.
+        stride: in elements.
+        dtype: of its elements.
+        byte_order: ``"<"`` or ``">"``, of the file.
+    """
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """The size of its elements, repeated ones counted each time."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def check(self, most_bytes: int) -> None:
+        """Refuse a tensor that reaches beyond its storage, or repeats elements to more than so many bytes."""
+        if len(self.shape) != len(self.stride) or len(self.shape) > 32 or self.offset < 0:
+            raise MalformedError(
+                f"a tensor cannot have the shape {self.shape}, stride {self.stride}, offset {self.offset}"
+            )
+        if any(size < 0 for size in self.shape) or any(step < 0 for step in self.stride):
+            raise MalformedError(f"a tensor cannot have the shape {self.shape} and the stride {self.stride}")
+        if 0 in self.shape:
+            return
+        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        if (last + 1) * self.dtype.itemsize > self.storage.nbytes:
+            raise MalformedError(
+                f"shape {self.shape}, stride {self.stride}, offset {self.offset} reach to element {last} of a storage "
+                f"of {self.storage.nbytes} bytes"
+            )
+        if self.nbytes > max(most_bytes, self.storage.nbytes):
+            raise MalformedError(
+                f"the shape {self.shape} repeats a storage of {self.storage.nbytes} bytes beyond reason"
+            )
+
+    def array(self, byte_order: str = "<") -> Array:
+        """A read-only view of the storage. The record has been checked, and its storage found."""
+        dtype = self.dtype if byte_order == "<" or self.dtype.itemsize == 1 else self.dtype.newbyteorder(">")
+        if 0 in self.shape or self.storage.data is None:
+            return np.empty(self.shape, dtype)
+        size = self.storage.nbytes // dtype.itemsize
+        flat = np.frombuffer(self.storage.data, np.uint8, size * dtype.itemsize, self.storage.start).view(dtype)
+        strides = tuple(step * dtype.itemsize for step in self.stride)
+        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides, writeable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableTensor:
+    """A tensor that has no dense array: sparse, quantised, without data."""
+
+    reason: str
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Builders: what is made for the names that are known. Their arguments come from the file: they check everything.
+
+
+def _tensor(storage: object, offset: object, shape: object, stride: object, *_: object) -> TensorRecord:
+    if not isinstance(storage, Storage) or storage.dtype is None:
+        raise MalformedError("a tensor without a typed storage")
+    return _record(storage, offset, shape, stride, storage.dtype)
+
+
+def _tensor_of_dtype(
+    storage: object, offset: object, shape: object, stride: object, _grad: object, _hooks: object, dtype: object,
+    *_: object,
+) -> TensorRecord | UnreadableTensor:  # fmt: skip
+    if not isinstance(storage, Storage) or not isinstance(dtype, Global):
+        raise MalformedError("a tensor without a storage and a dtype")
+    known = DTYPES.dtype(dtype.name)
+    if known is None:
+        return UnreadableTensor(f"dtype {dtype}")
+    return _record(storage, offset, shape, stride, known)
+
+
+def _record(storage: Storage, offset: object, shape: object, stride: object, dtype: np.dtype[Any]) -> TensorRecord:
+    numbers = (offset, *_integers(shape), *_integers(stride))
+    if not all(type(number) is int for number in numbers):
+        raise MalformedError(f"the offset, shape and stride of a tensor are not whole numbers: {numbers[:9]!r}")
+    return TensorRecord(storage, int(offset), _integers(shape), _integers(stride), dtype)  # type: ignore[call-overload]  # checked above
+
+
+def _integers(sizes: object) -> tuple[int, ...]:
+    if not isinstance(sizes, tuple | list):
+        raise MalformedError("the shape or stride of a tensor is no tuple")
+    return tuple(sizes)
+
+
+def _first(value: object, *_: object) -> object:
+    return value
+
+
+def _from_type(function: object, _cls: object, args: object, *_: object) -> object:
+    if not isinstance(function, Global) or not isinstance(args, tuple) or function == _FROM_TYPE:
+        raise MalformedError("a tensor subclass without a function that builds it")
+    return construct(function, args)
+
+
+def _unreadable(reason: str) -> Callable[..., UnreadableTensor]:
+    return lambda *_: UnreadableTensor(reason)
+
+
+def _ordered_dict(pairs: object = ()) -> OrderedDict[object, object]:
+    return OrderedDict((checked_key(key), value) for key, value in _pairs(pairs))
+
+
+def _plain_dict(pairs: object = ()) -> dict[object, object]:
+    return {checked_key(key): value for key, value in _pairs(pairs)}
+
+
+def _pairs(pairs: object) -> list[tuple[object, object]]:
+    if isinstance(pairs, dict):
+        return list(pairs.items())
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
+        raise MalformedError("a dictionary from something else than pairs")
+    return [(key, value) for key, value in pairs]
+
+
+def _set(items: object = ()) -> set[object]:
+    if not isinstance(items, list | tuple):
+        raise MalformedError("a set from something else than a list")
+    return {checked_key(item) for item in items}
+
+
+def _complex(real: object, imaginary: object) -> complex:
+    if not isinstance(real, float) or not isinstance(imaginary, float):
+        raise MalformedError("a complex number from something else than numbers")
+    return complex(real, imaginary)
+
+
+def _encode(text: object, encoding: object = "latin1") -> bytes:
+    """How protocols before 3 write bytes."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise MalformedError("bytes in an unknown encoding")
+    return text.encode("latin1")
+
+
+def _size(sizes: object = ()) -> tuple[int, ...]:
+    return _integers(sizes)
+
+
+def _device(kind: object, index: object = None) -> str:
+    return f"{kind}" if index is None else f"{kind}:{index}"
+
+
+class NumpyDtype:
+    """The dtype of a NumPy array in a pickle, which tells its byte order afterwards."""
+
+    def __init__(self, name: object, *_: object) -> None:
+        if not isinstance(name, str):
+            raise MalformedError("a NumPy dtype without a name")
+        try:
+            self.dtype = np.dtype(name)
+        except TypeError as problem:
+            raise MalformedError(f"unknown NumPy dtype {name[:40]!r}") from problem
+        if self.dtype.kind not in "biufcSU" or self.dtype.itemsize == 0:
+            raise MalformedError(f"a NumPy dtype {name[:40]!r}, which holds no numbers")
+
+    def set_state(self, state: object) -> None:
+        """Take the byte order from what ``numpy.dtype.__reduce__`` wrote."""
+        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class NumpyArray:
+    """A NumPy array in a pickle, which gets its content afterwards."""
+
+    def __init__(self, *_: object) -> None:
+        self.array: Array | None = None
+
+    def set_state(self, state: object) -> None:
+        """Take the content that ``ndarray.__reduce__`` wrote: version, shape, dtype, Fortran order, bytes."""
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise MalformedError("the state of a NumPy array is not a tuple of 5")
+        _, shape, dtype, fortran, content = state
+        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes):
+            raise MalformedError("a NumPy array without numbers")
+        sizes = _integers(shape)
+        if not all(type(size) is int and size >= 0 for size in sizes):
+            raise MalformedError("the shape of a NumPy array is not made of whole numbers")
+        if math.prod(sizes) * dtype.dtype.itemsize != len(content):
+            raise MalformedError(f"{len(content)} bytes are no NumPy array of shape {sizes} and dtype {dtype.dtype}")
+        self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if fortran else "C")
+
+
+def _numpy_scalar(dtype: object, content: object) -> object:
+    if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes) or len(content) != dtype.dtype.itemsize:
+        raise MalformedError("a NumPy scalar without a number")
+    return np.frombuffer(content, dtype.dtype)[0]
+
+
+def _object(cls: object, *args: object) -> object:
+    return construct(cls, args)
+
+
+_FROM_TYPE = Global("torch._tensor", "_rebuild_from_type_v2")
+_UTILS = "torch._utils"
+_BUILTINS: Mapping[str, Callable[..., object]] = {
+    "set": _set,
+    "frozenset": _set,
+    "dict": _plain_dict,
+    "complex": _complex,
+}
+_NUMPY: Mapping[str, Callable[..., object]] = {"_reconstruct": NumpyArray, "scalar": _numpy_scalar}
+BUILDERS: Mapping[Global, Callable[..., object]] = {
+    Global(_UTILS, "_rebuild_tensor"): _tensor,
+    Global(_UTILS, "_rebuild_tensor_v2"): _tensor,
+    Global(_UTILS, "_rebuild_tensor_v3"): _tensor_of_dtype,
+    Global(_UTILS, "_rebuild_parameter"): _first,
+    Global(_UTILS, "_rebuild_parameter_with_state"): _first,
+    Global(_UTILS, "_rebuild_sparse_tensor"): _unreadable("sparse"),
+    Global(_UTILS, "_rebuild_qtensor"): _unreadable("quantised"),
+    Global(_UTILS, "_rebuild_nested_tensor"): _unreadable("nested"),
+    Global(_UTILS, "_rebuild_meta_tensor_no_storage"): _unreadable("on the meta device, without data"),
+    Global(_UTILS, "_rebuild_wrapper_subclass"): _unreadable("a wrapper of other tensors"),
+    _FROM_TYPE: _from_type,
+    Global("torch", "Size"): _size,
+    Global("torch", "device"): _device,
+    Global("collections", "OrderedDict"): _ordered_dict,
+    Global("collections", "defaultdict"): lambda *_: {},
+    Global("collections", "Counter"): _plain_dict,
+    Global("_codecs", "encode"): _encode,
+    Global("numpy", "dtype"): NumpyDtype,
+    **{
+        Global(module, name): builder
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+        for name, builder in _NUMPY.items()
+    },
+    **{Global(module, name): builder for module in ("builtins", "__builtin__") for name, builder in _BUILTINS.items()},
+    **{
+        Global(module, name): _object for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")
+    },
+}
+
+
+def construct(function: object, args: tuple[object, ...]) -> object:
+    """What a pickle gets when it "calls" something: the work of a builder, else a stub."""
+    builder = BUILDERS.get(function) if isinstance(function, Global) else None
+    return Stub(function, args) if builder is None else builder(*args)
+
+
+def checked_key(key: object, depth: int = _MAX_KEY_DEPTH) -> object:
+    """A key of a dictionary, or item of a set: tuples inside tuples can be made to take forever to hash."""
+    if isinstance(key, tuple):
+        if depth == 0 or len(key) > 1000:
+            raise MalformedError("a dictionary's key is a tuple of tuples of tuples, or very long")
+        for part in key:
+            checked_key(part, depth - 1)
+    elif not isinstance(key, str | int | float | complex | bytes | None | Global | Stub | np.generic):
+        raise MalformedError(f"a dictionary's key of type {type(key).__name__}")
+    return key
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class Source:
+    """The bytes of a pickle, as the unpickler wants to read them, and no more of them than is sensible."""
+
+    def __init__(self, data: memoryview, position: int = 0) -> None:
+        self._data = data[: position + MAX_PICKLE]
+        self.position = position
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, fewer at the end."""
+        start = self.position
+        self.position = min(start + size, len(self._data))
+        return bytes(self._data[start : self.position])
+
+    def readinto(self, buffer: bytearray) -> int:
+        """The next bytes, into a buffer."""
+        part = self.read(len(buffer))
+        buffer[: len(part)] = part
+        return len(part)
+
+    def readline(self) -> bytes:
+        """The next bytes up to the end of a line."""
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self.read(256)
+            if not piece:
+                break
+            end = piece.find(b"\n") + 1
+            if end:
+                self.position -= len(piece) - end
+                piece = piece[:end]
+            line += piece
+        return line
+
+
+class SafeUnpickler(pickle._Unpickler):
+    """Reads one pickle without running anything.
+
+    Args:
+        source: where the pickle is; afterwards at its end.
+        persistent_load: makes something of the references to storages.
+    """
+
+    # What the base class has and its published types do not tell.
+    stack: list[Any]
+    append: Callable[[object], None]
+    read: Callable[[int], bytes]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {**pickle._Unpickler.dispatch}
+
+    def __init__(self, source: Source, persistent_load: Callable[[Any], object] | None = None) -> None:
+        super().__init__(source, encoding="utf-8", errors="surrogateescape")
+        self._resolve = persistent_load
+
+    def find_class(self, module: str, name: str) -> Global:
+        """A name, and only that."""
+        return Global(module, name)
+
+    def persistent_load(self, pid: object) -> object:
+        """What a reference to something outside the pickle stands for."""
+        if self._resolve is None:
+            raise MalformedError("the pickle refers to storages, and there are none")
+        return self._resolve(pid)
+
+    def get_extension(self, code: int) -> None:
+        """Numbers that stand for classes are only known to the process that wrote them."""
+        raise MalformedError(f"extension code {code}")
+
+    def _instantiate(self, cls: object, args: list[object]) -> None:
+        self.append(construct(cls, tuple(args)))
+
+    def _load_reduce(self) -> None:
+        args = self.stack.pop()
+        self.stack[-1] = construct(self.stack[-1], _arguments(args))
+
+    dispatch[pickle.REDUCE[0]] = _load_reduce
+    dispatch[pickle.NEWOBJ[0]] = _load_reduce
+
+    def _load_newobj_ex(self) -> None:
+        self.stack.pop()  # keyword arguments
+        self._load_reduce()
+
+    dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
+
+    def _load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, Stub):
+            parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+            for part in parts:
+                if isinstance(part, dict):
+                    target.attributes.update((key, value) for key, value in part.items() if isinstance(key, str))
+                elif part is not None:
+                    target.state = state
+        elif isinstance(target, NumpyArray | NumpyDtype):
+            target.set_state(state)
+        elif not isinstance(target, dict | TensorRecord | UnreadableTensor):
+            raise MalformedError(f"attributes for a {type(target).__name__}")
+
+    dispatch[pickle.BUILD[0]] = _load_build
+
+    def _load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({checked_key(items[i]): items[i + 1] for i in range(0, len(items), 2)})
+
+    dispatch[pickle.DICT[0]] = _load_dict
+
+    def _load_setitem(self) -> None:
+        value = self.stack.pop()
+        key = self.stack.pop()
+        _entries(self.stack[-1])[checked_key(key)] = value
+
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+
+    def _load_setitems(self) -> None:
+        items = self.pop_mark()
+        target = _entries(self.stack[-1])
+        for i in range(0, len(items), 2):
+            target[checked_key(items[i])] = items[i + 1]
+
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
+
+    def _load_append(self) -> None:
+        value = self.stack.pop()
+        _list(self.stack[-1]).append(value)
+
+    dispatch[pickle.APPEND[0]] = _load_append
+
+    def _load_appends(self) -> None:
+        items = self.pop_mark()
+        _list(self.stack[-1]).extend(items)
+
+    dispatch[pickle.APPENDS[0]] = _load_appends
+
+    def _load_additems(self) -> None:
+        items = self.pop_mark()
+        target = self.stack[-1]
+        if not isinstance(target, set):
+            raise MalformedError("items for something else than a set")
+        target.update(checked_key(item) for item in items)
+
+    dispatch[pickle.ADDITEMS[0]] = _load_additems
+
+    def _load_frozenset(self) -> None:
+        self.append(frozenset(checked_key(item) for item in self.pop_mark()))
+
+    dispatch[pickle.FROZENSET[0]] = _load_frozenset
+
+    def _load_bytearray(self) -> None:
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))
+
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
+
+
+def _arguments(args: object) -> tuple[object, ...]:
+    if not isinstance(args, tuple):
+        raise MalformedError("arguments that are no tuple")
+    return args
+
+
+def _entries(target: object) -> Any:
+    if not isinstance(target, dict | Stub):
+        raise MalformedError("entries for something else than a dictionary")
+    return target
+
+
+def _list(target: object) -> Any:
+    if not isinstance(target, list | Stub):
+        raise MalformedError("items for something else than a list")
+    return target
+
+
+def load(source: Source, persistent_load: Callable[[Any], object] | None = None) -> object:
+    """The content of one pickle.
+
+    Raises:
+        MalformedError: the pickle is damaged, or means something that no checkpoint needs.
+    """
+    try:
+        content: object = SafeUnpickler(source, persistent_load).load()
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, OverflowError) as problem:
+        raise MalformedError(f"the pickle is damaged: {type(problem).__name__}: {problem}") from problem
+    return content
