@@ -9,6 +9,8 @@ from __future__ import annotations
 from ts_core import errors, migrator, widget
 from ts_core.capture import save, save_grad
 from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
+from ts_core.checkpoints.convert import convert
+from ts_core.conversion import ConversionReport
 from ts_core.gradients import gradients
 from ts_core.mapping.verbs import weight_map
 from ts_core.mapping.weight_map import WeightMap
@@ -21,8 +23,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
+    "ConversionReport",
     "WeightMap",
     "__version__",
+    "convert",
     "errors",
     "fix_random",
     "from_numpy",

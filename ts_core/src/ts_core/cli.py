@@ -5,7 +5,9 @@ Each command is a few lines over the verb of the same name. Exit codes: 0 done (
 
 from __future__ import annotations
 
+import math
 import sys
+from typing import Any
 
 import click
 
@@ -17,6 +19,64 @@ from ts_core.errors import TsError
 @click.version_option(__version__, prog_name="ts")
 def cli() -> None:
     """Convert, compare and inspect neural-network weights across frameworks."""
+
+
+@cli.command()
+@click.argument("source")
+@click.argument("destination")
+@click.option("--to", metavar="FRAMEWORK", help="Translate names and layouts to those of this framework.")
+@click.option("--like", metavar="TARGET", help="Match names and layouts to those of this checkpoint.")
+@click.option("--map", "weight_map", metavar="M.json", help="Use this weight map.")
+@click.option("--format", metavar="NAME", help="Of the destination; by default what its suffix stands for.")
+@click.option("--cast", multiple=True, metavar="OLD=NEW", help="Store dtype OLD as NEW: bfloat16=float32. Repeatable.")
+@click.option("--max-shard-size", metavar="SIZE", help="Split into files of at most this size, such as 5GB.")
+@click.option("--key", help="Which of several nested state dicts to read.")
+@click.option("--strip-prefix", metavar="PREFIX", help="Take this off every name that begins so.")
+@click.option("--verify", is_flag=True, help="Check the checksums of the source.")
+@click.option("--trust-pickle", is_flag=True, help="Let torch unpickle the source: RUNS WHATEVER CODE IT NAMES.")
+@click.option("--quiet", is_flag=True, help="Print no table.")
+def convert(
+    source: str, destination: str, like: str | None, cast: tuple[str, ...], quiet: bool, **options: Any
+) -> None:
+    """Convert the checkpoint SOURCE to DESTINATION, whose suffix names the format."""
+    from ts_core.checkpoints.convert import convert as run
+
+    report = run(source, destination, target=like, cast=dict(map(_cast_option, cast)), **options)
+    if not quiet:
+        click.echo(report)
+
+
+def _cast_option(option: str) -> tuple[str, str]:
+    old, equals, new = option.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{option!r} is not of the form bfloat16=float32", param_hint="--cast")
+    return old, new
+
+
+@cli.command()
+@click.argument("path", metavar="FILE")
+@click.option("--key", help="Which of several nested state dicts to read.")
+@click.option("--verify", is_flag=True, help="Check the checksums of the file, which reads all of it.")
+def inspect(path: str, **options: Any) -> None:
+    """List what the checkpoint FILE holds: names, shapes, dtypes, sizes. The data is not read."""
+    import reprlib
+
+    from prettytable import PrettyTable
+
+    from ts_core.checkpoints import open_checkpoint
+    from ts_core.checkpoints.dtypes import dtype_name
+
+    with open_checkpoint(path, **options) as checkpoint:
+        table = PrettyTable(["name", "shape", "dtype", "bytes"], align="l")
+        table.align["bytes"] = "r"
+        infos = list(checkpoint.index.values())
+        table.add_rows([[info.name, info.shape, dtype_name(info.dtype), f"{info.nbytes:,}"] for info in infos])
+        click.echo(table)
+        elements = sum(math.prod(info.shape) for info in infos)
+        total = sum(info.nbytes for info in infos)
+        click.echo(f"{checkpoint.format}: {len(infos):,} tensors, {elements:,} elements, {total:,} bytes")
+        for name, value in checkpoint.metadata.items():
+            click.echo(f"{name}: {reprlib.repr(value)}")
 
 
 @cli.command()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.mapping.weight_map import MapEntry
+from ts_core.mapping.weight_map import MapEntry, Unmatched
 from ts_core.model import CheckpointIndex
 
 Shape = tuple[int, ...]
@@ -140,3 +140,12 @@ def mapped_rows(
         for becomes in entry.target
     ]
     return tuple(sorted(rows, key=lambda row: order[str(row.source)]))
+
+
+def not_applicable_rows(source: CheckpointIndex, unmatched: Iterable[Unmatched]) -> tuple[ConversionRow, ...]:
+    """The rows of what the source has and the target, for a good reason, has not."""
+    return tuple(
+        ConversionRow(one.name, None, f"{NOT_APPLICABLE}: {one.reason}", source[one.name].shape, None)
+        for one in unmatched
+        if one.name in source
+    )

@@ -54,6 +54,9 @@ class NoParametersError(CheckpointError):
 class CheckpointWriteError(TsError, OSError):
     """A checkpoint could not be written: no room, no permission. What was there before is still there."""
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 class WeightMapError(TsError, ValueError):
     """A weight map and the names, or shapes, it is applied to do not belong together."""

@@ -173,13 +173,21 @@ class TensorRecord:
 
     def array(self, byte_order: str = "<") -> Array:
         """A read-only view of the storage. The record has been checked, and its storage found."""
-        dtype = self.dtype if byte_order == "<" or self.dtype.itemsize == 1 else self.dtype.newbyteorder(">")
         if 0 in self.shape or self.storage.data is None:
-            return np.empty(self.shape, dtype)
-        size = self.storage.nbytes // dtype.itemsize
-        flat = np.frombuffer(self.storage.data, np.uint8, size * dtype.itemsize, self.storage.start).view(dtype)
+            return np.empty(self.shape, self.dtype)
+        if byte_order == "<" or self.dtype.itemsize == 1:
+            return self._view(self.dtype)
+        if self.dtype.kind in "biufc":
+            return self._view(self.dtype.newbyteorder(">"))
+        width = self.dtype.itemsize  # bfloat16, which exists in the machine's byte order only
+        return self._view(np.dtype(f">u{width}")).astype(f"<u{width}").view(self.dtype)
+
+    def _view(self, dtype: np.dtype[Any]) -> Array:
+        start = self.storage.start + self.offset * dtype.itemsize
+        end = self.storage.start + self.storage.nbytes
         strides = tuple(step * dtype.itemsize for step in self.stride)
-        return np.lib.stride_tricks.as_strided(flat[self.offset :], self.shape, strides, writeable=False)
+        # NumPy refuses what would lie outside of the buffer.
+        return np.ndarray(self.shape, dtype, self.storage.data[start:end], 0, strides)  # type: ignore[index]  # not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ts_core.checkpoints.commit import replacing, require_space
+from ts_core.checkpoints.dtypes import dtype_name
 from ts_core.checkpoints.formats import SHARDED, create_file, format_of, open_file
 from ts_core.checkpoints.protocols import CheckpointReader, LazyTensors
 from ts_core.checkpoints.sharded import index_bytes, index_path, parse_size, shard_paths, split
@@ -186,7 +187,7 @@ def _write_file(
     try:
         for name, info in index.items():
             array = tensors.read(name)
-            if array.shape != info.shape or array.dtype.newbyteorder("=") != info.dtype.newbyteorder("="):
+            if array.shape != info.shape or dtype_name(array.dtype) != dtype_name(info.dtype):
                 raise CheckpointError(
                     f"{name}: announced as {info.dtype} {info.shape}, and turned out to be {array.dtype} {array.shape}"
                 )

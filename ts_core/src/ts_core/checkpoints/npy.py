@@ -23,7 +23,6 @@ _npy: Any = np.lib.format  # its functions are not typed
 
 _SUFFIX = ".npy"
 _MAX_HEADER = 1 << 16  # bytes; a header holds a shape and a dtype
-_NATIVE = "biufc"  # bool, integer, unsigned, float, complex
 _MAX_INFLATION = 1032  # what deflate can make of a byte, at most
 _HEADERS = {
     (1, 0): _npy.read_array_header_1_0,
@@ -44,7 +43,7 @@ class _Header:
             self.shape, self.fortran_order, self.dtype = read(stream)
         if self.dtype.hasobject:
             raise UnsafeCheckpointError(f"{label}: an array of Python objects is a pickle, which is not read")
-        if self.dtype.kind not in _NATIVE:
+        if not _is_native(self.dtype):
             raise CheckpointError(f"{label}: an array of dtype {self.dtype} holds no numbers")
         if any(size < 0 for size in self.shape):
             raise CheckpointError(f"{label}: the shape {self.shape} has a negative size")
@@ -55,6 +54,11 @@ class _Header:
         flat = np.frombuffer(data, np.uint8, self.nbytes, self.offset) if self.nbytes else np.empty(0, np.uint8)
         array: Array = flat.view(self.dtype).reshape(self.shape, order="F" if self.fortran_order else "C")
         return array
+
+
+def _is_native(dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy itself has the dtype, and it holds numbers: then a file can name it."""
+    return dtype.kind in "biufc" and dtype.type.__module__ == "numpy"
 
 
 class NpzReader:
@@ -164,7 +168,7 @@ class NpzWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         # NumPy writes bfloat16 and its like as bare bytes, and reads them back as such.
-        refuse_tensors("npz", (info for info in index.values() if info.dtype.kind not in _NATIVE))
+        refuse_tensors("npz", (info for info in index.values() if not _is_native(info.dtype)))
         self.dropped = tuple(index.metadata)  # an archive of arrays has no place for metadata
         self._zip = ZipWriter(path)
 

@@ -32,9 +32,15 @@ def refuse_tensors(format: str, infos: Iterable[TensorInfo]) -> None:
         return
     lines = [f"  {info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
     names = sorted({dtype_name(info.dtype) for info in refused})
-    casts = {name: _WIDER.get(name, "float32") for name in names}
+    casts = {name: wider for name in names if (wider := _wider(name)) is not None}
     options = " ".join(f"--cast {name}={wider}" for name, wider in casts.items())
+    advice = f" To store other dtypes: cast={casts!r} (on the command line {options})." if casts else ""
     raise UnsupportedDtypeError(
-        f"{format} cannot hold {', '.join(names)}; nothing was written. To store other dtypes: cast={casts!r} "
-        f"(on the command line {options}). The tensors concerned:\n" + "\n".join(lines)
+        f"{format} cannot hold {', '.join(names)}; nothing was written.{advice} The tensors concerned:\n"
+        + "\n".join(lines)
     )
+
+
+def _wider(name: str) -> str | None:
+    """A dtype that every format has and that holds all values of this one."""
+    return _WIDER.get(name, "float32" if name.startswith("float") else None)
