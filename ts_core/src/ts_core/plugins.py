@@ -172,6 +172,13 @@ def plugins() -> list[FrameworkInfo]:
     return registry().infos
 
 
+def framework_of(obj: object) -> str | None:
+    """The name of the framework whose plug-in claims the class of an object, a tensor or a network; else None."""
+    from ts_core.hookspecs import is_instance
+
+    return next((info.name for info in plugins() if is_instance(obj, *info.classes)), None)
+
+
 def check_import(info: FrameworkInfo) -> str | None:
     """Import a framework in a process of its own; None when that works, else the last line of what went wrong."""
     import subprocess

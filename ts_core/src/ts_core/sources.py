@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.errors import ArgumentTypeError
+from ts_core.errors import ArgumentTypeError, TsError
 from ts_core.model import CheckpointIndex, TensorInfo
 from ts_core.parameters import parameters
 from ts_core.tensors import to_numpy
@@ -50,7 +50,10 @@ class TensorMapping(LazyTensors):
         self._tensors = tensors
         infos = {}
         for name, tensor in tensors.items():
-            array = to_numpy(tensor)
+            try:
+                array = to_numpy(tensor)
+            except TsError as problem:
+                raise type(problem)(f"{name}: {problem}") from problem
             infos[name] = TensorInfo(name, array.shape, array.dtype, array.nbytes)
         self._index = CheckpointIndex(infos)
 

@@ -6,7 +6,6 @@ What torch itself does is in ``torch/serialization.py``. Here the pickle inside 
 
 from __future__ import annotations
 
-import logging
 import struct
 import tarfile
 import zlib
@@ -33,8 +32,6 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
 _PROTOCOL = 1001  # the second
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _MOST_REPEATED = 64 << 20  # bytes that a tensor with a stride of 0 may pretend to have, if the file is smaller
-
-_log = logging.getLogger(__name__)
 
 
 @hookimpl

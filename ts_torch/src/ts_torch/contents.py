@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 
 from ts_core.checkpoints import MappedFile
 from ts_core.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
+from ts_core.log import LOGGER
 from ts_torch.pickles import Global, MalformedError, NumpyArray, Stub, TensorRecord, UnreadableTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = dict[str, "TensorRecord | Array"]
 
-_log = logging.getLogger(__name__)
 
 # Under which keys training scripts keep the parameters of the model, the most telling first.
 _NESTINGS = (
@@ -78,7 +77,7 @@ def select(root: object, key: str | None, file: MappedFile) -> Contents:
     path = min(found, key=_rank)
     if len(found) > 1:
         others = ", ".join(repr(".".join(other)) for other in found if other != path)
-        _log.warning("%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others)
+        LOGGER.warning("%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others)
     return _contents(root, path, found[path], file)
 
 

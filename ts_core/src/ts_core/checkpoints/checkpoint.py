@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from ts_core.model import CheckpointIndex, OpenOptions, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_log = logging.getLogger(__name__)
 _OVERHEAD = 1024  # bytes a tensor, more than any format needs for names and shapes
 
 
@@ -131,6 +129,7 @@ def save_checkpoint(
         UnsupportedDtypeError: the format cannot hold a dtype or shape; nothing was written.
         CheckpointWriteError: no room, no permission.
     """
+    from ts_core.log import LOGGER  # logging is a heavy import for `import ts_core`
     from ts_core.sources import open_source
 
     place = Path(path)
@@ -138,7 +137,7 @@ def save_checkpoint(
         open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
     )
     if dropped:
-        _log.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
+        LOGGER.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
 
 
 def write_checkpoint(
