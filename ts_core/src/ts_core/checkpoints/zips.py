@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +109,8 @@ class ZipWriter:
     """Writes an archive of stored entries, the content of each aligned to 64 bytes."""
 
     def __init__(self, path: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # a heavy import, and only for writing
+
         self._file = OutputFile(path)
         self._directory: list[bytes] = []
         self._checksums = ThreadPoolExecutor(max_workers=1, thread_name_prefix="crc32")
