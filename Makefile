@@ -1,6 +1,7 @@
 # Each target sets up what it needs, in .venv; nothing is installed outside it.
 #   make demo    convert the CREPE pitch tracker from PyTorch to MindSpore and prove it
 #   make test    every test
+#   make test-jax    the JAX plug-in of examples/ts_jax, in an environment of its own: NumPy 2, no other framework
 #   make lint    ruff and mypy --strict
 #   make bench   speed and memory, as ratios against a baseline of the same run
 #   make clean   remove the environment and what was built
@@ -16,7 +17,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-warn-script-location
 export GLOG_v ?= 3
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-jax lint bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/packages.done
@@ -24,6 +25,9 @@ demo: $(VENV)/packages.done
 
 test: $(VENV)/tools.done
 	$(PY) -m pytest
+
+test-jax: $(VENV)-jax/packages.done
+	cd examples/ts_jax && $(CURDIR)/$(VENV)-jax/bin/python -m pytest
 
 lint: $(VENV)/tools.done
 	$(PY) -m ruff check .
@@ -52,4 +56,11 @@ $(VENV)/packages.done: $(VENV)/frameworks.done ts_core/pyproject.toml ts_torch/p
 $(VENV)/tools.done: $(VENV)/packages.done pyproject.toml
 	@echo "==> installing the development tools"
 	$(PIP) --quiet --group test --group lint --group build $(NUMPY)
+	@touch $@
+
+$(VENV)-jax/packages.done: examples/ts_jax/pyproject.toml ts_core/pyproject.toml ts_torch/pyproject.toml
+	@echo "==> creating $(VENV)-jax and installing JAX and Flax"
+	$(PYTHON) -m venv $(VENV)-jax
+	$(VENV)-jax/bin/pip --quiet install --disable-pip-version-check --editable ts_core --editable ts_torch \
+		--editable "examples/ts_jax[framework]" "pytest>=8"
 	@touch $@

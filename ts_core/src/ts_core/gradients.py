@@ -32,11 +32,11 @@ def gradients(source: object, net: object | None = None) -> dict[str, Array | No
         ArgumentTypeError: no plug-in recognises gradients in `source`.
         ArgumentError: gradients without names and no `net`; or the two do not belong together.
     """
-    if isinstance(source, Mapping):
-        return {str(name): _own(gradient) for name, gradient in source.items()}
     from ts_core.plugins import no_plugin, registry
 
     found = registry().first("extract_gradients", source, source=source, net=net)
+    if found is None and isinstance(source, Mapping):
+        found = {str(name): gradient for name, gradient in source.items()}
     if found is None:
         raise ArgumentTypeError(f"no gradients to be found in this: {no_plugin(source)}")
     return {name: _own(gradient) for name, gradient in found.items()}

@@ -109,7 +109,8 @@ def is_instance(obj: object, *class_names: str) -> bool:
 def is_class(cls: type, class_name: str) -> bool:
     """Whether `class_name` (``"torch.nn.Module"``) is the public name of this very class, subclasses not counted."""
     package, _, name = class_name.rpartition(".")
-    return cls.__name__ == name and (cls.__module__ == package or cls.__module__.startswith(package + "."))
+    defined = f"{cls.__module__}.{cls.__name__}"  # extension modules put dots into the name itself: "jaxlib._jax.Array"
+    return defined.startswith(package + ".") and defined.rpartition(".")[2] == name
 
 
 @functools.lru_cache(maxsize=4096)  # asked for every tensor, answered by strings: worth remembering
