@@ -10,6 +10,8 @@ from ts_core import errors, migrator, widget
 from ts_core.capture import save, save_grad
 from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
 from ts_core.checkpoints.convert import convert
+from ts_core.compare.report import Report
+from ts_core.compare.verb import compare
 from ts_core.conversion import ConversionReport
 from ts_core.gradients import gradients
 from ts_core.mapping.verbs import weight_map
@@ -24,8 +26,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Checkpoint",
     "ConversionReport",
+    "Report",
     "WeightMap",
     "__version__",
+    "compare",
     "convert",
     "errors",
     "fix_random",

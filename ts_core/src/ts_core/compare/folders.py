@@ -1,0 +1,118 @@
+"""A folder of saved tensors, one ``.npy`` file each, named ``<name>_<dtype>_<id>.npy`` by ``ts.save``."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnsafeCheckpointError
+from ts_core.model import TensorInfo
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
+_ID = re.compile(r"(?:^|_)(\d+)$")
+_HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+class NpyFolder:
+    """The ``.npy`` files directly in a folder, in the order in which they were saved.
+
+    Args:
+        path: the folder.
+        parameter: what the caller's parameter is called, for the message of an error.
+
+    Attributes:
+        names: the names of the files: by their trailing number, then those without one in natural order.
+
+    Raises:
+        ArgumentTypeError: `path` is not a path.
+        ArgumentError: there is no such folder.
+    """
+
+    def __init__(self, path: object, parameter: str = "path") -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise ArgumentTypeError(f"{parameter} must be the path of a folder, not {type(path).__name__}")
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise ArgumentError(f"{parameter}: there is no folder {str(path)!r}")
+        found = (entry.name for entry in os.scandir(self.path) if entry.name.endswith(".npy") and entry.is_file())
+        self.names = sorted(found, key=saved_order)
+
+    def read(self, name: str) -> Array:
+        """The array in a file, read-only. Raises CheckpointError when the file is no array of numbers or strings."""
+        return read_npy(self.path / name)
+
+    def info(self, name: str) -> TensorInfo:
+        """Shape and dtype from the header of a file. Raises CheckpointError when the file is not an array."""
+        with _open(self.path / name) as file:
+            shape, _, dtype = _header(file, self.path / name)
+        return TensorInfo(name, shape, dtype, math.prod(shape) * dtype.itemsize)
+
+    def nbytes(self, name: str) -> int:
+        """The size of a file, from the file system alone; 0 when it is not there."""
+        try:
+            return (self.path / name).stat().st_size
+        except OSError:
+            return 0
+
+
+def saved_order(name: str) -> tuple[bool, int, list[tuple[bool, int, str]]]:
+    """The key that sorts names by the number they end with, then names without one; ties in natural order."""
+    number = _ID.search(name.removesuffix(".npy"))
+    return number is None, int(number[1]) if number else 0, natural_order(name)
+
+
+def natural_order(name: str) -> list[tuple[bool, int, str]]:
+    """The key that sorts ``x2`` before ``x10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
+
+
+def read_npy(path: Path) -> Array:
+    """The array in a ``.npy`` file: a view of the mapped file when it is large.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or not a ``.npy`` file.
+        UnsafeCheckpointError: it holds pickled objects, which are not read.
+    """
+    with _open(path) as file:
+        shape, fortran, dtype = _header(file, path)
+        start, count = file.tell(), math.prod(shape)
+        if os.fstat(file.fileno()).st_size < start + count * dtype.itemsize:
+            raise CheckpointError(f"{path}: the file ends before the array {shape} of {dtype} does: it is incomplete")
+        if count * dtype.itemsize >= _MAPPED:
+            data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            flat = np.frombuffer(data, dtype, count, start)
+        else:
+            flat = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as problem:
+        raise CheckpointError(f"{path}: {problem.strerror}") from problem
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, dtype. The format: ``numpy.lib.format``."""
+    try:
+        version: tuple[int, int] = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+        shape, fortran, dtype = _HEADERS[version](file)
+    except Exception as problem:  # a damaged header fails in many ways, down to the tokenizer of Python
+        raise CheckpointError(f"{path}: not an array in a .npy file") from problem
+    if dtype.hasobject:
+        raise UnsafeCheckpointError(f"{path}: holds pickled Python objects, which are not read")
+    return shape, fortran, dtype

@@ -1,0 +1,190 @@
+"""``ts.compare``: anything against anything."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ts_core.compare.metrics import Tolerance
+from ts_core.compare.report import Report
+from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ts_core.checkpoints.protocols import LazyTensors
+    from ts_core.compare.engine import Tolerances
+    from ts_core.mapping.weight_map import WeightMap
+
+
+def compare(
+    original: object,
+    target: object,
+    *,
+    weight_map: object = None,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    equal_nan: bool = False,
+    tolerances: Mapping[str, tuple[float, float]] | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> Report:
+    """Compare two sets of named tensors, element by element.
+
+    Names are matched by `weight_map`; without one, two networks, or a network and a checkpoint, of different
+    frameworks are matched by a map made on the spot, and everything else by equal names.
+
+    Args:
+        original: a network of any framework, the path of a checkpoint or of a folder of ``.npy`` files, or a mapping of
+            names to tensors.
+        target: the same; differences are relative to it.
+        weight_map: a :class:`~ts_core.mapping.weight_map.WeightMap` from the original's names and layouts to the
+            target's, the path of its JSON file, or the pair that ``migrator.get_weight_map`` returns.
+        rtol: two elements are close when ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
+        atol: see `rtol`.
+        equal_nan: whether two NaN are equal.
+        tolerances: other tolerances ``(rtol, atol)`` for some pairs: by a glob over names (``"*.bias"``) or by the name
+            of a dtype (``"float16"``); the first key that matches counts.
+        workers: the number of threads; by default one for each processor that this process may use.
+        executor: any ``concurrent.futures.Executor`` instead of threads. A worker in another process opens the files
+            itself, and is sent what is in no file. The executor is not shut down.
+        progress: show a progress bar on stderr when that is a terminal.
+
+    Returns:
+        A report with a row for each pair in the order of the original, then for what only the target has. It is true
+        when every pair passed.
+
+    Raises:
+        ArgumentError: a tolerance is negative or no number, or `workers` is less than 1.
+        ArgumentTypeError: an argument has the wrong type.
+        CheckpointError: a file cannot be opened.
+        WeightMapError: the map does not belong to the original.
+        ComparisonError: there is nothing to compare, as when no name of one is in the other.
+    """
+    from ts_core.compare.engine import compare_pairs
+    from ts_core.compare.pairing import pair_up
+    from ts_core.sources import open_source
+
+    limits = check_tolerances(rtol, atol, equal_nan, tolerances)
+    with ExitStack() as opened:
+        first, second = (_entered(opened, source, open_source(source)) for source in (original, target))
+        steps = _as_map(weight_map)
+        pairs = pair_up(first, second, steps)
+        if steps is not None:
+            first = steps.apply(first)
+        labels = (_label(original), _label(target))
+        if not any(pair.original is not None and pair.target is not None for pair in pairs):
+            raise _nothing_paired(labels, first, second, steps)
+        rows = compare_pairs(
+            (first, second),
+            pairs,
+            limits,
+            handles=(_handle(original, steps), _handle(target, None)),
+            workers=workers,
+            executor=executor,
+            progress=None if progress else False,
+        )
+    return Report(rows, *labels)
+
+
+def check_tolerances(
+    rtol: float, atol: float, equal_nan: bool, special: Mapping[str, tuple[float, float]] | None = None
+) -> Tolerances:
+    """The tolerances of a comparison.
+
+    Raises:
+        ArgumentTypeError: one is no number, `equal_nan` no bool, or `special` no mapping.
+        ArgumentError: one is negative or NaN.
+    """
+    from ts_core.compare.engine import Tolerances
+
+    if not isinstance(equal_nan, bool):
+        raise ArgumentTypeError(f"equal_nan must be a bool, not {type(equal_nan).__name__}")
+    if special is not None and not isinstance(special, Mapping):
+        raise ArgumentTypeError(f"tolerances must be a dict, not {type(special).__name__}")
+    usual = Tolerance(_tolerance("rtol", rtol), _tolerance("atol", atol), equal_nan)
+    pairs = []
+    for pattern, limits in (special or {}).items():
+        if not isinstance(limits, tuple | list) or len(limits) != 2:
+            raise ArgumentTypeError(f"tolerances[{pattern!r}] must be a pair (rtol, atol), not {limits!r}")
+        relative, absolute = (_tolerance(f"tolerances[{pattern!r}]", limit) for limit in limits)
+        pairs.append((str(pattern), Tolerance(relative, absolute, equal_nan)))
+    return Tolerances(usual, tuple(pairs))
+
+
+def _tolerance(name: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name} must be a number, not {type(value).__name__}") from None
+    if math.isnan(number) or number < 0:
+        raise ArgumentError(f"{name} must not be negative or NaN: {value!r}")
+    return number
+
+
+def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:
+    """The opened source, to be closed with the others unless it is the caller's own."""
+    return tensors if tensors is source else opened.enter_context(tensors)
+
+
+def _as_map(weight_map: object) -> WeightMap | None:
+    if weight_map is None:
+        return None
+    from ts_core.mapping.weight_map import WeightMap
+
+    if isinstance(weight_map, WeightMap):
+        return weight_map
+    if isinstance(weight_map, str | os.PathLike):
+        return WeightMap.load(weight_map)
+    if isinstance(weight_map, tuple | list) and len(weight_map) == 2:
+        return WeightMap.from_pair(*weight_map)
+    raise ArgumentTypeError(
+        f"weight_map must be a WeightMap, its file, or a pair of dicts, not {type(weight_map).__name__}"
+    )
+
+
+def _nothing_paired(
+    labels: tuple[str, str], first: LazyTensors, second: LazyTensors, steps: WeightMap | None
+) -> ComparisonError:
+    for label, tensors in zip(labels, (first, second), strict=True):
+        if not tensors:
+            return ComparisonError(f"{label}: no tensors to compare")
+    advice = "is the weight map for another checkpoint?" if steps is not None else "pass a weight_map"
+    return ComparisonError(
+        f"no name of {labels[0]} (such as {next(iter(first))!r}) is in {labels[1]} (which has {next(iter(second))!r}): "
+        f"{advice}"
+    )
+
+
+def _label(source: object) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source) if isinstance(source, str) else str(source)
+    return type(source).__name__
+
+
+@dataclass(frozen=True)
+class _CheckpointHandle:
+    """Opens a checkpoint, seen through a weight map, in another process."""
+
+    key: str
+    path: str = field(compare=False)
+    steps: WeightMap | None = field(compare=False)
+
+    def open(self) -> LazyTensors:
+        from ts_core.sources import open_source
+
+        tensors = open_source(self.path)
+        return tensors if self.steps is None else self.steps.apply(tensors)
+
+
+def _handle(source: object, steps: WeightMap | None) -> _CheckpointHandle | None:
+    if not isinstance(source, str | os.PathLike):
+        return None
+    import uuid
+
+    return _CheckpointHandle(uuid.uuid4().hex, os.path.abspath(source), steps)  # noqa: PTH100 - resolves no links
