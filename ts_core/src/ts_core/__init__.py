@@ -6,20 +6,25 @@ names to tensors. :mod:`ts_core.migrator` and :mod:`ts_core.widget` offer the sa
 
 from __future__ import annotations
 
-from ts_core import errors, migrator, widget
+from typing import TYPE_CHECKING
+
+from ts_core import errors
 from ts_core.capture import save, save_grad
-from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
-from ts_core.checkpoints.convert import convert
-from ts_core.compare.report import Report
 from ts_core.compare.verb import compare
-from ts_core.conversion import ConversionReport
 from ts_core.gradients import gradients
-from ts_core.mapping.verbs import weight_map
-from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
 from ts_core.randomness import fix_random
 from ts_core.tensors import from_numpy, to_numpy
+
+if TYPE_CHECKING:
+    from ts_core import migrator, widget
+    from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
+    from ts_core.checkpoints.convert import convert
+    from ts_core.compare.report import Report
+    from ts_core.conversion import ConversionReport
+    from ts_core.mapping.verbs import weight_map
+    from ts_core.mapping.weight_map import WeightMap
 
 __version__ = "0.1.0"
 
@@ -47,3 +52,34 @@ __all__ = [
     "weight_map",
     "widget",
 ]
+
+# Names that bring a whole room along, and the module each is in: imported when they are first asked for, so that
+# `import ts_core` costs little more than `import numpy`. A verb that is called like a module of this package must be
+# imported above instead: the import system would put the module in its place.
+_ON_DEMAND = {
+    "Checkpoint": "ts_core.checkpoints",
+    "ConversionReport": "ts_core.conversion",
+    "Report": "ts_core.compare.report",
+    "WeightMap": "ts_core.mapping.weight_map",
+    "convert": "ts_core.checkpoints.convert",
+    "migrator": "ts_core",
+    "open_checkpoint": "ts_core.checkpoints",
+    "save_checkpoint": "ts_core.checkpoints",
+    "weight_map": "ts_core.mapping.verbs",
+    "widget": "ts_core",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    home = _ON_DEMAND[name]
+    value: object = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
