@@ -10,5 +10,8 @@ from ts_core.hookspecs import hookimpl
 
 @hookimpl
 def graph_function(verb: str) -> Callable[..., Any] | None:
-    """What MindSpore's parser takes for ``ts.save``."""
-    return None
+    """What MindSpore's parser takes for ``ts.save`` and ``ts.save_grad``: methods, whose first argument it drops."""
+    from ts_mindspore import graph_operators
+
+    function: Callable[..., Any] | None = getattr(graph_operators, verb, None)
+    return function

@@ -12,7 +12,7 @@ from ts_core.mapping.vocabulary import LayerTable
 from ts_core.model import LoadResult, Parameter
 from ts_core.parameters import check_fit
 from ts_mindspore.layers import RULES
-from ts_mindspore.tensors import EXTENDED_DTYPES, tensor_from_numpy
+from ts_mindspore.tensors import numpy_dtype, tensor_from_numpy
 
 if TYPE_CHECKING:
     import mindspore
@@ -43,7 +43,7 @@ def _parameters(net: mindspore.nn.Cell) -> Iterator[Parameter]:
             yield Parameter(
                 name=name,
                 shape=tuple(tensor.shape),
-                dtype=_numpy_dtype(tensor.dtype),
+                dtype=numpy_dtype(tensor.dtype),
                 path=attribute,
                 layer=owner.layer,
                 kind=owner.kind,
@@ -63,13 +63,6 @@ def _cells(cell: mindspore.nn.Cell, path: str) -> Iterator[tuple[str, mindspore.
     for local, inner in cell._cells.items():
         if inner is not None:
             yield from _cells(inner, f"{path}.{local}" if path else local)
-
-
-def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
-    import mindspore
-
-    extended = EXTENDED_DTYPES.get(str(dtype))
-    return np.dtype(extended if extended is not None else mindspore.dtype_to_nptype(dtype))
 
 
 @hookimpl

@@ -46,6 +46,14 @@ def _dense(tensor: mindspore.Tensor) -> Array:
     return array.view(f"u{np.dtype(dtype).itemsize}").view(dtype)
 
 
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """The NumPy (or ``ml_dtypes``) dtype of the same bits as a dtype of MindSpore's."""
+    import mindspore
+
+    extended = EXTENDED_DTYPES.get(str(dtype))
+    return np.dtype(extended if extended is not None else mindspore.dtype_to_nptype(dtype))
+
+
 @hookimpl
 def tensor_from_numpy(array: Array, framework: str) -> mindspore.Tensor | None:
     """A tensor with a copy of the bits of an array of any layout and byte order."""

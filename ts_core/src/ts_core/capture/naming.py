@@ -49,10 +49,15 @@ def full_suffix(suffix: object, rank: bool) -> str:
     return "_".join(parts)
 
 
-def leaf_name(base: str, place: Place, suffix: str, dtype: str) -> str:
+def leaf_name(base: str, place: Place, suffix: str, dtype: str = "") -> str:
     """The path of one leaf, all but its number and its ``.npy``."""
     name = base + "".join(f".{_flat(str(key))}" for key in place)
-    return "_".join([name, suffix, dtype] if suffix else [name, dtype])
+    return "_".join(filter(None, [name, suffix, dtype]))
+
+
+def print_line(name: str) -> str:
+    """The line before a tensor that is printed instead of saved."""
+    return f"_TS_SAVE_NAME:{name}"
 
 
 def leaves(data: object, place: Place = ()) -> Iterator[tuple[Place, object]]:

@@ -7,7 +7,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ts_core.capture.files import write_numbered
-from ts_core.capture.naming import Place, base_name, check_output_mode, full_suffix, leaf_name, leaves, shown
+from ts_core.capture.naming import (
+    Place,
+    base_name,
+    check_output_mode,
+    full_suffix,
+    leaf_name,
+    leaves,
+    print_line,
+    shown,
+)
 from ts_core.capture.verb import Verb
 from ts_core.errors import CaptureError, CaptureWarning, TsError, UnsupportedTensorError
 from ts_core.tensors import to_numpy
@@ -103,9 +112,13 @@ def save_grad(
     if tensor is None:
         raise no_plugin(data)
     if tensor is data:
-        message = f"ts.save_grad({base!r}, …): this tensor needs no gradient, so none will be saved"
-        warnings.warn(message, CaptureWarning, stacklevel=4)
+        warnings.warn(no_gradient_warning(base), stacklevel=4)
     return tensor  # type: ignore[no-any-return]
+
+
+def no_gradient_warning(base: str) -> CaptureWarning:
+    """What to warn of when a gradient was asked for that will not come."""
+    return CaptureWarning(f"ts.save_grad({base!r}, …): this tensor needs no gradient, so none will be saved")
 
 
 def emit(name: str, array: Array, output_mode: str) -> None:
@@ -113,7 +126,7 @@ def emit(name: str, array: Array, output_mode: str) -> None:
     if output_mode == "npy":
         write_numbered(name, array)
     else:
-        print(f"_TS_SAVE_NAME:{name}\n{array}", flush=True)
+        print(f"{print_line(name)}\n{array}", flush=True)
 
 
 def _array(place: Place, leaf: object) -> Array:

@@ -8,6 +8,7 @@ parse. Both learn it from attributes, so it does not matter what was imported fi
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -51,7 +52,7 @@ class Verb(Generic[P, R]):
         from ts_core.plugins import registry
 
         verb = self._function.__name__
-        function: Callable[..., Any] | None = registry().first("graph_function", verb, verb=verb)
+        function = registry().first("graph_function", verb, verb=verb)
         if function is None:
             raise AttributeError(f"no plug-in offers ts.{verb} inside a compiled graph")
-        return function
+        return types.MethodType(function, self)
