@@ -24,17 +24,16 @@ def translate(parameters: Iterable[Parameter], framework: str) -> WeightMap:
 
     A parameter whose layer no rule knows, or whose role the other framework's layer lacks, keeps its name.
     """
-    spellings: dict[tuple[str, str], tuple[LayerRule, str]] = {}
+    spellings: dict[str, tuple[LayerRule, dict[str, str]]] = {}
     for rule in framework_rules(framework):
-        for local, role in rule.roles.items():
-            spellings.setdefault((rule.kind, role), (rule, local))
+        spellings.setdefault(rule.kind, (rule, {role: local for local, role in rule.roles.items()}))
     entries = []
     for parameter in parameters:
-        known = spellings.get((parameter.kind, parameter.role)) if parameter.kind and parameter.role else None
-        if known is None:
+        rule, names = spellings.get(parameter.kind or "", (None, {}))
+        local = names.get(parameter.role or "")
+        if rule is None or local is None:
             entries.append(MapEntry((parameter.name,), (parameter.name,), how="rule"))
             continue
-        rule, local = known
         name = f"{parameter.layer}.{local}" if parameter.layer else rule.root_names.get(local, local)
         layout = rule.layout.get(rule.roles[local])
         if callable(layout):

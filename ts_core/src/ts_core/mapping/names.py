@@ -1,0 +1,78 @@
+"""How much two names have in common: by words and numbers, never by characters.
+
+``downsample`` is ``down_sample``; ``layer1.0`` is near ``layers.0.blocks.0``; ``q`` abbreviates ``query``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+_PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Words that people of the field use for one thing. A name that uses one of them is near to a name that uses another.
+_SYNONYMS = (
+    ("fc", "linear", "dense", "proj", "projection"),
+    ("bn", "norm", "ln", "batchnorm", "layernorm", "normalization"),
+    ("attn", "attention", "mha"),
+    ("mlp", "ffn", "feedforward"),
+    ("head", "classifier", "fc"),
+    ("downsample", "shortcut", "skip", "residual", "identity"),
+    ("reduce", "squeeze", "down"),
+    ("expand", "excite", "excitation", "up"),
+    ("embed", "embedding", "embeddings", "emb"),
+    ("kernel", "weight"),
+)
+_GROUPS: dict[str, frozenset[int]] = {}
+for _number, _group in enumerate(_SYNONYMS):
+    for _word in _group:
+        _GROUPS[_word] = _GROUPS.get(_word, frozenset()) | {_number}
+
+
+@lru_cache(maxsize=65536)
+def tokens(component: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The words and the numbers of one component of a path: ``"conv4_1"`` → (("conv",), (4, 1))."""
+    pieces = _PIECES.findall(component)
+    return tuple(p.lower() for p in pieces if not p.isdigit()), tuple(int(p) for p in pieces if p.isdigit())
+
+
+@lru_cache(maxsize=65536)
+def words(path: str) -> frozenset[str]:
+    """The words of a path, those of one component joined: ``"a.down_sample.0"`` → {"a", "downsample"}."""
+    return frozenset(filter(None, ("".join(tokens(component)[0]) for component in path.split("."))))
+
+
+@lru_cache(maxsize=65536)
+def numbers(path: str) -> tuple[int, ...]:
+    """The numbers of a path in order."""
+    return tuple(number for component in path.split(".") for number in tokens(component)[1])
+
+
+@lru_cache(maxsize=65536)
+def nearness(a: str, b: str) -> float:
+    """How near two words are, from 0 to 1: equal, abbreviated, used alike, or one inside the other."""
+    if a == b:
+        return 1.0
+    if _GROUPS.get(a, frozenset()) & _GROUPS.get(b, frozenset()):
+        return 0.7
+    short, long = sorted((a, b), key=len)
+    if long.startswith(short):
+        return 0.6
+    return 0.4 if len(short) > 2 and short in long else 0.0
+
+
+def overlap(a: Collection[str], b: Collection[str]) -> float:
+    """How much two sets of words have in common, from 0 to 1."""
+    if not a or not b:
+        return 0.0
+    forth = sum(max(nearness(x, y) for y in b) for x in a)
+    back = sum(max(nearness(x, y) for x in a) for y in b)
+    return (forth + back) / (len(a) + len(b))
+
+
+def distinguishing(paths: Iterable[str]) -> list[frozenset[str]]:
+    """The words of each path that not all of the paths have."""
+    found = [words(path) for path in paths]
+    common = frozenset.intersection(*found) if found else frozenset()
+    return [each - common for each in found]
