@@ -12,6 +12,9 @@ from ts_core import errors
 from ts_core.capture import save, save_grad
 from ts_core.compare.verb import compare
 from ts_core.gradients import gradients
+from ts_core.mapping.transfer import transfer
+from ts_core.mapping.verbs import weight_map
+from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
 from ts_core.randomness import fix_random
@@ -49,6 +52,7 @@ __all__ = [
     "save_checkpoint",
     "save_grad",
     "to_numpy",
+    "transfer",
     "weight_map",
     "widget",
 ]

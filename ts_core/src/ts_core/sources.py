@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
@@ -38,6 +39,17 @@ def open_source(source: object, **options: Any) -> LazyTensors:
     if isinstance(source, Mapping):
         return TensorMapping(source)
     return NetworkTensors(source)
+
+
+@contextmanager
+def borrowed(source: object, **options: Any) -> Iterator[LazyTensors]:
+    """Any source as lazily read tensors, closed afterwards unless the caller had opened it: see :func:`open_source`."""
+    tensors = open_source(source, **options)
+    try:
+        yield tensors
+    finally:
+        if tensors is not source:
+            tensors.close()
 
 
 class TensorMapping(LazyTensors):

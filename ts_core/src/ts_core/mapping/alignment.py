@@ -5,19 +5,19 @@ the multiset of the signatures of its leaves; nesting, names and order within it
 matched from the largest to the smallest, as in the top-down phase of GumTree (Falleri et al., "Fine-grained and
 accurate source code differencing", ASE 2014): equal contents first, then nearly equal ones by an alignment of the two
 sequences; what finds no partner as a whole is opened and its parts are matched. Inside a matched pair only its own
-parts compete, so a network of a hundred equal blocks is as easy as its blocks. Names, then order, decide between equals.
+parts compete, so a network of a hundred equal blocks is as easy as its blocks. Between equals names decide, then order.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ts_core.mapping.names import distinguishing, numbers, overlap, words
-from ts_core.mapping.units import Unit, compatible
+from ts_core.mapping.units import Unit
 
 # Two subtrees are versions of one another when they share this part of their leaves.
 _ALIKE = 0.7
@@ -69,7 +69,8 @@ class Alignment:
 class Trees:
     """Builds the trees of both sides with one numbering of signatures and contents."""
 
-    def __init__(self) -> None:
+    def __init__(self, signature: Callable[[Unit], object]) -> None:
+        self._signature = signature
         self._signatures: dict[object, int] = {}
         self._contents: dict[object, int] = {}
 
@@ -95,7 +96,7 @@ class Trees:
         while stack:
             node, done = stack.pop()
             if node.unit is not None:
-                signature = self._signatures.setdefault(node.unit.signature, len(self._signatures))
+                signature = self._signatures.setdefault(self._signature(node.unit), len(self._signatures))
                 node.counts, node.elements = Counter((signature,)), node.unit.elements
             elif not done:
                 stack.append((node, True))
@@ -110,13 +111,20 @@ class Trees:
             node.content = self._contents.setdefault(key, len(self._contents))
 
 
-def align(source: Iterable[Unit], target: Iterable[Unit]) -> tuple[Alignment, list[Unit], list[Unit]]:
+def align(
+    source: Iterable[Unit], target: Iterable[Unit], signature: Callable[[Unit], object] = lambda unit: unit.signature
+) -> tuple[Alignment, list[Unit], list[Unit]]:
     """Match the units of two networks.
+
+    Args:
+        source: units of the source, in order.
+        target: units of the target, in order.
+        signature: what two units must share to be partners.
 
     Returns:
         The alignment, and the units of either side that found no partner.
     """
-    trees = Trees()
+    trees = Trees(signature)
     result = Alignment()
     left, right = _align([trees.build(source)], [trees.build(target)], result, sound=True)
     return result, [node.unit for node in left if node.unit], [node.unit for node in right if node.unit]
@@ -141,10 +149,17 @@ def _align(left: list[Node], right: list[Node], result: Alignment, sound: bool) 
             spare_left += rest[0]
             spare_right += rest[1]
         left, right = _opened(left, size), _opened(right, size)
-    left, right = _settle(left, right, result, sound)
+    left, right = _settle([_leaf(node) for node in left], [_leaf(node) for node in right], result, sound)
     if spare_left or spare_right:
         left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False)
     return left, right
+
+
+def _leaf(node: Node) -> Node:
+    """The one leaf of a module of one leaf."""
+    while node.unit is None:
+        (node,) = node.children
+    return node
 
 
 def _opened(nodes: list[Node], size: int) -> list[Node]:

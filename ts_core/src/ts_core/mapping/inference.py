@@ -128,9 +128,7 @@ def _required_parts(rule: LayerRule) -> set[str]:
     return _parts(rule.roles)
 
 
-def _kinds(
-    names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]
-) -> Iterator[Kind]:
+def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Kind]:
     shapes = {local: index[name].shape for local, name in names.items()}
     seen = set()
     for rule in rules:
@@ -165,7 +163,7 @@ def _fits(kind: Kind, shapes: Mapping[str, Shape]) -> bool:
     if kind.kind.startswith(ONE_SHAPE):
         sizes = {shape for role, shape in canonical.items() if role != "batch_count"}
         ranks = {len(shape) for shape in sizes}
-        return len(sizes) == 1 and (ranks == {1} or kind.kind == "layer_norm" and len(canonical) > 1)
+        return len(sizes) == 1 and (ranks == {1} or (kind.kind == "layer_norm" and len(canonical) > 1))
     return True
 
 

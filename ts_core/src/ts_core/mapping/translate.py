@@ -2,44 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
-from ts_core.mapping.transforms import chain
-from ts_core.mapping.weight_map import MapEntry, WeightMap
+from ts_core.mapping.inference import read_layers
+from ts_core.mapping.transforms import Transform, chain
+from ts_core.mapping.verbs import layer_rules
+from ts_core.mapping.weight_map import Ambiguity, MapEntry, WeightMap
 from ts_core.model import LayerRule, Parameter
 from ts_core.plugins import registry, require_framework
+from ts_core.sources import NetworkTensors
+
+# What wrappers put before every name: data parallelism, compilation.
+WRAPPERS = ("module.", "_orig_mod.")
 
 
-def framework_rules(framework: str) -> tuple[LayerRule, ...]:
-    """The layer rules of a framework. Raises ArgumentError when no plug-in knows it."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A tensor, and where a layer rule puts it: several ways to read a file give several of these."""
+
+    name: str
+    path: str
+    layer: str
+    kind: str | None = None
+    role: str | None = None
+    layout: Transform | None = None
+
+
+def translate(source: LazyTensors, framework: str) -> WeightMap:
+    """The names that a network of the same structure would have in another framework.
+
+    A tensor whose layer no rule knows, or whose role the other framework's layer lacks, keeps its name. What a file
+    leaves open, and the frameworks spell differently, is listed as ambiguous.
+
+    Args:
+        source: a network or a checkpoint, opened.
+        framework: the name of the framework to translate to.
+
+    Raises:
+        ArgumentError: no plug-in knows the framework.
+        WeightMapError: the framework's layout of a layer depends on more than its kind.
+    """
+    rename, notes = _unwrapped(source)
+    spell = _speller(framework)
+    entries, open_ = [], []
+    for places in _places(source):
+        results = {}
+        for place in places:
+            target, transform = spell(place)
+            results[target, transform] = place.kind
+        names = tuple(dict.fromkeys(place.name for place in places))
+        if len(results) > 1:
+            kinds = ", ".join(f"{kind} ({rename(target)})" for (target, _), kind in results.items())
+            targets = tuple(dict.fromkeys(rename(target) for target, _ in results))
+            open_.append(Ambiguity(names, targets, f"the file does not tell what it is: {kinds}"))
+            continue
+        ((target, transform),) = results
+        entries.append(MapEntry(names, (rename(target),), transform, how="rule"))
+    return WeightMap(entries, ambiguous=open_, order=source, notes=notes)
+
+
+def _places(source: LazyTensors) -> Iterator[list[_Place]]:
+    """For each tensor, every place that it may have."""
+    if isinstance(source, NetworkTensors):
+        for p in _persistent(source.parameters):
+            yield [_Place(p.name, p.path, p.layer, p.kind, p.role, p.layout)]
+        return
+    places: dict[str, list[_Place]] = {}
+    for reading in read_layers(source.index, layer_rules(source)):
+        for local, name in reading.names.items():
+            places[name] = [
+                _Place(name, name, reading.layer, kind.kind, kind.roles[local], kind.layout.get(kind.roles[local]))
+                for kind in reading.kinds
+            ] or [_Place(name, name, reading.layer)]
+    yield from (places[name] for name in source)
+
+
+def _persistent(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
+    seen = set()
+    for parameter in parameters:
+        if parameter.persistent and parameter.name not in seen:
+            seen.add(parameter.name)
+            yield parameter
+
+
+def _speller(framework: str) -> Callable[[_Place], tuple[str, Transform | None]]:
+    """How the framework calls a parameter and stores it."""
     tables = registry().each("layer_rules")
     if framework not in tables:
         require_framework(framework)
-    return tuple(tables.get(framework, ()))
-
-
-def translate(parameters: Iterable[Parameter], framework: str) -> WeightMap:
-    """The names that a network of the same structure would have in another framework.
-
-    A parameter whose layer no rule knows, or whose role the other framework's layer lacks, keeps its name.
-    """
     spellings: dict[str, tuple[LayerRule, dict[str, str]]] = {}
-    for rule in framework_rules(framework):
+    for rule in tables.get(framework, ()):
         spellings.setdefault(rule.kind, (rule, {role: local for local, role in rule.roles.items()}))
-    entries = []
-    for parameter in parameters:
-        rule, names = spellings.get(parameter.kind or "", (None, {}))
-        local = names.get(parameter.role or "")
-        if rule is None or local is None:
-            entries.append(MapEntry((parameter.name,), (parameter.name,), how="rule"))
-            continue
-        name = f"{parameter.layer}.{local}" if parameter.layer else rule.root_names.get(local, local)
-        layout = rule.layout.get(rule.roles[local])
+
+    def spell(place: _Place) -> tuple[str, Transform | None]:
+        rule, names = spellings.get(place.kind or "", (None, {}))
+        local = names.get(place.role or "")
+        if rule is None or local is None or place.role is None:
+            return place.name, None
+        layout = rule.layout.get(place.role)
         if callable(layout):
             raise WeightMapError(
-                f"{parameter.name}: how {framework} stores a {rule.kind} depends on the layer: give the target network"
+                f"{place.name}: how {framework} stores a {rule.kind} depends on the layer: give the target network"
             )
-        transform = chain(parameter.layout.inverse() if parameter.layout else None, layout)
-        entries.append(MapEntry((parameter.name,), (name,), transform, how="rule"))
-    return WeightMap(entries)
+        name = f"{place.layer}.{local}" if place.layer else rule.root_names.get(local, local)
+        return name, chain(place.layout.inverse() if place.layout else None, layout)
+
+    return spell
+
+
+def _unwrapped(names: Iterable[str]) -> tuple[Callable[[str], str], list[str]]:
+    """What takes the prefix of a wrapper off a name, when all names have it; and a note that says so."""
+    names = list(names)
+    prefix = ""
+    while found := next((w for w in WRAPPERS if names and all(n.startswith(prefix + w) for n in names)), None):
+        prefix += found
+    notes = [f"every name begins with {prefix!r}, which a wrapper put there; it is left out"] if prefix else []
+    return lambda name: name.removeprefix(prefix), notes

@@ -43,6 +43,7 @@ class Slot:
         trainable: whether it is a parameter; None when that is not known.
         integral: whether its elements are whole numbers: a counter, an index, a mask.
         tied_to: the name of an earlier tensor that it is.
+        parts: the tensors that it stands for, when it is a fused one that is stored apart.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Slot:
     trainable: bool | None
     integral: bool
     tied_to: str | None = None
+    parts: tuple[Slot, ...] = ()
 
     @property
     def place(self) -> tuple[str, Shape]:
@@ -106,11 +108,6 @@ def compatible(a: Unit, b: Unit) -> bool:
     return {a.family, b.family} == {"conv", "linear"}  # a convolution with a kernel of size 1 is a linear layer
 
 
-def is_network(source: object) -> bool:
-    """Whether a plug-in recognises the object as a network."""
-    return isinstance(source, NetworkTensors)
-
-
 def units_of(source: LazyTensors, rules: Iterable[LayerRule]) -> list[Unit]:
     """The units of an opened source, in its order.
 
@@ -138,7 +135,16 @@ def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
         if unit is None:
             unit = units[key] = Unit(path, _part_family(parameter) if known else None, position, lone)
         unit.slots[role] = slot
-    return list(units.values())
+    return [_alone(unit) for unit in units.values()]
+
+
+def _alone(unit: Unit) -> Unit:
+    """A layer of an unknown kind that has one parameter is that parameter."""
+    if unit.family is not None or unit.lone or len(unit.slots) > 1:
+        return unit
+    (slot,) = unit.slots.values()
+    local = slot.name.rpartition(".")[2]
+    return Unit(f"{unit.path}.{local}".lstrip("."), None, unit.position, True, {local: slot})
 
 
 def _place(parameter: Parameter, known: bool) -> tuple[str, bool, str]:

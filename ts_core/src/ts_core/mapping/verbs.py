@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from ts_core.errors import ArgumentTypeError
 from ts_core.mapping.weight_map import WeightMap
-from ts_core.parameters import parameters
+from ts_core.model import LayerRule
 
 
 def weight_map(
@@ -20,20 +20,44 @@ def weight_map(
     """The map from the tensors of a source to those of a target.
 
     Args:
-        source: a network of any framework.
-        target: the name of a framework, to translate names and layouts by its layer rules.
+        source: a network of any framework, the path of a checkpoint, or a mapping of names to tensors.
+        target: what the map leads to. The name of a framework: names and layouts are translated by its layer rules.
+            A network, the path of a checkpoint, or a mapping of names to tensors or shapes: the source is matched to
+            what the target really has.
         prefix: put before every target name, with a dot between.
         rename: old prefix → new prefix of target names, or a function from a target name to the one to use.
-        sample_inputs: not used when the target is the name of a framework.
+        sample_inputs: an input, or a tuple of inputs, that both networks can run on, as arrays. Layers are then put in
+            the order in which they run, and the outputs with the mapped weights are compared.
+
+    Returns:
+        The map; what could not be matched, or was ambiguous, is listed in it.
 
     Raises:
         ArgumentError: no plug-in knows the framework.
-        ArgumentTypeError: the source is not a network.
-        WeightMapError: two names became one.
+        ArgumentTypeError: source or target is none of these.
+        WeightMapError: source and target have next to nothing in common, or `rename` made two names one.
     """
+    from ts_core.mapping.matching import match_sources
+    from ts_core.mapping.targets import open_target
     from ts_core.mapping.translate import translate
+    from ts_core.plugins import plugins
+    from ts_core.sources import borrowed
 
-    if not isinstance(target, str):
-        raise ArgumentTypeError("the target must be the name of a framework")
-    persistent = [parameter for parameter in parameters(source) if parameter.persistent]
-    return translate(persistent, target).renamed(rename, prefix)
+    if isinstance(target, str) and target in {info.name for info in plugins()} | {"torch", "mindspore", "jax"}:
+        with borrowed(source) as opened:
+            return translate(opened, target).renamed(rename, prefix)
+    with borrowed(source) as opened, open_target(target) as wanted:
+        return match_sources(opened, wanted, sample_inputs).renamed(rename, prefix)
+
+
+def layer_rules(tensors: Any) -> tuple[LayerRule, ...]:
+    """The rules that may explain the names of an opened file: of the framework that wrote it, or of all."""
+    from ts_core.plugins import registry
+
+    tables = registry().each("layer_rules")
+    framework = getattr(tensors, "format", None)
+    if framework not in tables:
+        framework = {"pt": "torch", "ms": "mindspore"}.get(str(tensors.metadata.get("format")))
+    if framework in tables:
+        return tuple(tables[framework])
+    return tuple(rule for table in tables.values() for rule in table)

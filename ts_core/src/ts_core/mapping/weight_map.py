@@ -26,6 +26,7 @@ OLDER_TRANSFORMS = {
 }
 
 CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
+ERROR, LOST, HARMLESS = "error", "lost", "harmless"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,15 @@ class Unmatched:
         shape: of the tensor.
         reason: why it has no partner, in words.
         candidates: the names on the other side that came nearest.
-        harmless: whether the other side cannot have it, or does not need it: a counter, a constant index.
+        severity: ``"error"``; ``"lost"`` for a parameter of a matched layer whose partner was made without it; or
+            ``"harmless"`` when the other side cannot have it or does not need it: a counter, a constant index.
     """
 
     name: str
     shape: tuple[int, ...]
     reason: str
     candidates: tuple[str, ...] = ()
-    harmless: bool = False
+    severity: str = ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ class WeightMap:
         unmatched = []
         for name, target in name_map.items():
             if target is None:
-                unmatched.append(Unmatched(name, (), "the map has no place for it", harmless=True))
+                unmatched.append(Unmatched(name, (), "the map has no place for it", severity=HARMLESS))
                 continue
             names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
             if not names or not all(isinstance(part, str) for part in names):

@@ -1,0 +1,321 @@
+"""Matching a source to a target that really exists: from the alignment of their layers to a weight map.
+
+The layers are aligned by what they are made of, where they stand and what they are called (see
+:mod:`ts_core.mapping.alignment`); each pair of layers then gives the entries of its parameters. What is left over on
+either side is explained, and what could go several ways is listed as ambiguous.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.errors import WeightMapError
+from ts_core.mapping.alignment import ORDER, Alignment, Pair, align
+from ts_core.mapping.fusing import fuse
+from ts_core.mapping.names import numbers, overlap, words
+from ts_core.mapping.transforms import Concatenate, InsertAxis, RemoveAxis, Reshape, Transform, chain
+from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
+from ts_core.mapping.verbs import layer_rules
+from ts_core.mapping.weight_map import CERTAIN, GUESS, LIKELY, Ambiguity, MapEntry, Unmatched, WeightMap
+
+# Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
+_RELATED = 0.25
+_HARMLESS_COUNTER = "a counter that the other framework does not keep"
+_HARMLESS_CONSTANT = "a constant, which the other side computes itself"
+
+
+def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
+    """The weight map from an opened source to an opened target.
+
+    Args:
+        source: a network, a checkpoint or a mapping.
+        target: the same; its data is not read.
+        sample_inputs: see :func:`ts_core.weight_map`.
+
+    Raises:
+        WeightMapError: the two have next to nothing in common.
+    """
+    return match(units_of(source, layer_rules(source)), units_of(target, layer_rules(target)))
+
+
+def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> WeightMap:
+    """A map that the user gave, with what it leaves out of this source and this target explained.
+
+    Raises:
+        WeightMapError: it leads to names that the target does not have.
+    """
+    unknown = [name for entry in given for name in entry.target if name not in target.index]
+    if unknown:
+        raise WeightMapError(f"the weight map leads to names that the target lacks: {', '.join(unknown)}")
+    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    taken = {name: entry for entry in given for name in entry.target}
+    used = {name: entry for entry in given for name in entry.source}
+    known = {u.name: u for u in given.unmatched_source}
+    explain_left = _Explainer(right, taken, {}, "target")
+    explain_right = _Explainer(left, used, {}, "source")
+    return WeightMap(
+        given.entries,
+        unmatched_source=[known.get(s.name) or explain_left(s) for s in _all_slots(left) if s.name not in used],
+        unmatched_target=[explain_right(s) for s in _all_slots(right) if s.name not in taken],
+        ambiguous=given.ambiguous,
+        order=source,
+        notes=given.notes,
+    )
+
+
+def _all_slots(units: Iterable[Unit]) -> Iterator[Slot]:
+    return (slot for unit in units for slot in unit.slots.values())
+
+
+def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
+    """The weight map from the units of a source to those of a target.
+
+    Raises:
+        WeightMapError: the two have next to nothing in common.
+    """
+    left, right = fuse(source, target), fuse(target, source)
+    result, spare_left, spare_right = align(left, right)
+    if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
+        more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
+        result.pairs += [Pair(p.source, p.target, p.evidence, False) for p in more.pairs]
+        result.open += more.open
+    _require_related(result, left, right)
+    return _Findings(result, left, right, spare_left, spare_right).weight_map()
+
+
+def _main_place(unit: Unit) -> object:
+    """What a unit is at least: the sizes of its weight."""
+    slot = unit.slots.get("weight") or unit.slots.get("scale") or next(iter(unit.slots.values()))
+    return slot.place[1], len(unit.slots) > 2
+
+
+def _require_related(result: Alignment, left: Sequence[Unit], right: Sequence[Unit]) -> None:
+    smaller = min(len(left), len(right))
+    if len(result.pairs) < smaller * _RELATED or not smaller:
+        raise WeightMapError(
+            f"source and target do not belong together: of {len(left)} layers in the source and {len(right)} in the "
+            f"target, only {len(result.pairs)} could be the same by their kinds and shapes"
+        )
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Turns an alignment into entries, and what is left over into explanations."""
+
+    result: Alignment
+    left: Sequence[Unit]
+    right: Sequence[Unit]
+    spare_left: list[Unit]
+    spare_right: list[Unit]
+
+    def weight_map(self) -> WeightMap:
+        entries = []
+        lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
+        lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
+        bare: dict[str, str] = {}  # parameters of matched layers whose partner lacks the role → that layer
+        for pair in self.result.pairs:
+            paired = list(_slots(pair))
+            entries += [_entry(pair, a, b) for a, b in paired]
+            done = {id(slot) for both in paired for slot in both}
+            for mine, theirs, lost in ((pair.source, pair.target, lost_left), (pair.target, pair.source, lost_right)):
+                for slot in mine.slots.values():
+                    if id(slot) not in done:
+                        lost.append(slot)
+                        bare[slot.name] = theirs.path
+        order = [slot.name for unit in self.left for slot in _parts(unit)]
+        position = {name: place for place, name in enumerate(order)}
+        entries.sort(key=lambda entry: position[entry.source[0]])
+        ambiguous = [*self._ambiguous(), *self._open()]
+        taken = {name: entry for entry in entries for name in entry.target}
+        given = {name: entry for entry in entries for name in entry.source}
+        explain_left = _Explainer(self.right, taken, bare, "target")
+        explain_right = _Explainer(self.left, given, bare, "source")
+        return WeightMap(
+            entries,
+            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.parts or (slot,)],
+            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.parts or (slot,)],
+            ambiguous=ambiguous,
+            order=order,
+        )
+
+    def _ambiguous(self) -> Iterator[Ambiguity]:
+        """What is left over on both sides although it would fit."""
+        groups: dict[object, tuple[list[Unit], list[Unit]]] = defaultdict(lambda: ([], []))
+        for side, spare in enumerate((self.spare_left, self.spare_right)):
+            for unit in spare:
+                groups[unit.signature][side].append(unit)
+        for left, right in groups.values():
+            fitting = [(a, b) for a in left for b in right if compatible(a, b)]
+            if fitting:
+                first = {id(a): a for a, _ in fitting}.values()
+                second = {id(b): b for _, b in fitting}.values()
+                yield Ambiguity(
+                    _names(first),
+                    _names(second),
+                    f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
+                    "their names do not tell which belongs to which",
+                )
+
+    def _open(self) -> Iterator[Ambiguity]:
+        for left, right, reason in self.result.open:
+            yield Ambiguity(_names(left), _names(right), reason)
+
+
+def _names(units: Iterable[Unit]) -> tuple[str, ...]:
+    return tuple(slot.name for unit in units for slot in _parts(unit))
+
+
+def _parts(unit: Unit) -> Iterator[Slot]:
+    """The tensors of a unit as they are stored."""
+    return (part for slot in unit.slots.values() for part in slot.parts or (slot,))
+
+
+def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
+    """The tensors of two matched units, by place; units of one tensor each match whatever it is called."""
+    mine, theirs = list(pair.source.slots.values()), list(pair.target.slots.values())
+    places = {slot.place[0]: slot for slot in theirs}
+    if len(mine) == len(theirs) == 1:
+        yield mine[0], theirs[0]
+        return
+    if pair.source.lone or pair.target.lone:  # one tensor against a layer's weight
+        main = [unit.slots.get("weight") or unit.slots.get("scale") for unit in (pair.source, pair.target)]
+        yield main[0] or mine[0], main[1] or theirs[0]
+        return
+    for slot in mine:
+        partner = places.get(slot.place[0])
+        if partner is not None and slot.place == partner.place:
+            yield slot, partner
+
+
+def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
+    names = tuple(tuple(part.name for part in slot.parts or (slot,)) for slot in (source, target))
+    equal = pair.source.path == pair.target.path
+    how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
+    if pair.evidence == ORDER:
+        certainty = GUESS
+    elif pair.sound and (equal or _same_words(pair)):
+        certainty = CERTAIN
+    else:
+        certainty = LIKELY
+    return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
+
+
+def _same_words(pair: Pair) -> bool:
+    a, b = pair.source.path.rpartition(".")[2], pair.target.path.rpartition(".")[2]
+    return bool(words(a)) and words(a) == words(b) and numbers(a) == numbers(b)
+
+
+def _transform(source: Slot, target: Slot) -> Transform | None:
+    """From the stored layout of one slot to that of the other, by way of the canonical one."""
+    return chain(
+        _joined(source),
+        source.layout.inverse() if source.layout else None,
+        _thin_axes(source.canonical, target.canonical),
+        target.layout,
+        joined.inverse() if (joined := _joined(target)) else None,
+    )
+
+
+def _joined(slot: Slot) -> Concatenate | None:
+    """How the parts of a fused slot become one, as stored."""
+    if not slot.parts:
+        return None
+    axis = next(i for i, size in enumerate(slot.shape) if size != slot.parts[0].shape[i])
+    return Concatenate(axis, tuple(part.shape[axis] for part in slot.parts))
+
+
+def _thin_axes(before: Shape, after: Shape) -> Transform | None:
+    """From one shape to another that differs in axes of size 1, which hold no order of elements."""
+    if before == after:
+        return None
+    if len(after) == len(before) + 1:
+        for axis in range(len(after)):
+            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
+                return InsertAxis(axis)
+    if len(before) == len(after) + 1:
+        for axis in range(len(before)):
+            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
+                return RemoveAxis(axis)
+    return Reshape(before, after)
+
+
+class _Explainer:
+    """Says of a tensor without a partner why it has none, and what came nearest on the other side.
+
+    Args:
+        others: the units of the other side.
+        taken: names of the other side that have a partner → the entry.
+        bare: names of parameters that a matched partner lacks → the partner's path.
+        side: what the other side is called.
+    """
+
+    def __init__(self, others: Sequence[Unit], taken: dict[str, MapEntry], bare: dict[str, str], side: str) -> None:
+        self._taken, self._bare, self._side = taken, bare, side
+        self._slots = [
+            (unit, part) for unit in others for slot in unit.slots.values() for part in slot.parts or (slot,)
+        ]
+        self._by_name = {part.name: (unit, part) for unit, part in self._slots}
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        for place, (_, part) in enumerate(self._slots):
+            for word in words(part.name):
+                self._by_word[word].append(place)
+
+    def __call__(self, slot: Slot) -> Unmatched:
+        reason = _harmless(slot)
+        if reason:
+            return Unmatched(slot.name, slot.shape, reason, severity="harmless")
+        if slot.name in self._bare:
+            where = self._bare[slot.name]
+            lost = self._side == "target"
+            return Unmatched(
+                slot.name,
+                slot.shape,
+                f"{where!r} in the {self._side}, its layer's partner, has no {slot.role}"
+                + (": these values get lost, and the outputs will differ" if lost else ""),
+                severity="lost" if lost else "error",
+            )
+        near = self._nearest(slot)
+        return Unmatched(slot.name, slot.shape, self._reason(slot, near), tuple(part.name for _, part in near))
+
+    def _nearest(self, slot: Slot, count: int = 3) -> list[tuple[Unit, Slot]]:
+        if slot.name in self._by_name:
+            return [self._by_name[slot.name]]
+        own, counted = words(slot.name), numbers(slot.name)
+        places = {place for word in own for place in self._by_word.get(word, ())[:200]}
+        scored = sorted(
+            places,
+            key=lambda place: (
+                -overlap(own, words(self._slots[place][1].name)),
+                numbers(self._slots[place][1].name) != counted,
+                place,
+            ),
+        )
+        return [self._slots[place] for place in scored[:count]]
+
+    def _reason(self, slot: Slot, near: list[tuple[Unit, Slot]]) -> str:
+        if not near:
+            return f"the {self._side} has nothing of this kind and shape, nor of a similar name"
+        other = near[0][1]
+        if other.name in self._taken:
+            entry = self._taken[other.name]
+            partner = entry.source if self._side == "target" else entry.target
+            return f"{other.name!r} already belongs to {', '.join(partner)}"
+        if slot.place[1] != other.place[1]:
+            return f"{other.name!r} has the shape {other.shape}, not {slot.shape}"
+        return f"{other.name!r} has the same shape and another role or kind of layer"
+
+
+def _harmless(slot: Slot) -> str:
+    """Why a tensor needs no partner; empty when it needs one."""
+    if slot.tied_to:
+        return f"the same tensor as {slot.tied_to!r}"
+    if slot.role == "batch_count":
+        return _HARMLESS_COUNTER
+    if slot.role not in ("mean", "variance") and (
+        slot.trainable is False or (slot.trainable is None and slot.integral)
+    ):
+        return _HARMLESS_CONSTANT
+    return ""
