@@ -12,9 +12,6 @@ from ts_core import errors
 from ts_core.capture import save, save_grad
 from ts_core.compare.verb import compare
 from ts_core.gradients import gradients
-from ts_core.mapping.transfer import transfer
-from ts_core.mapping.verbs import weight_map
-from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import plugins
 from ts_core.randomness import fix_random
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from ts_core.checkpoints.convert import convert
     from ts_core.compare.report import Report
     from ts_core.conversion import ConversionReport
+    from ts_core.mapping.transfer import transfer
     from ts_core.mapping.verbs import weight_map
     from ts_core.mapping.weight_map import WeightMap
 
@@ -69,6 +67,7 @@ _ON_DEMAND = {
     "migrator": "ts_core",
     "open_checkpoint": "ts_core.checkpoints",
     "save_checkpoint": "ts_core.checkpoints",
+    "transfer": "ts_core.mapping.transfer",
     "weight_map": "ts_core.mapping.verbs",
     "widget": "ts_core",
 }
