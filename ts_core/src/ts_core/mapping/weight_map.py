@@ -67,6 +67,11 @@ class Unmatched:
     candidates: tuple[str, ...] = ()
     severity: str = ERROR
 
+    @property
+    def harmless(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.severity == HARMLESS
+
 
 @dataclass(frozen=True, slots=True)
 class Ambiguity:
