@@ -191,3 +191,12 @@ def test_cosine_and_elementwise_closeness_disagree_visibly():
     assert (scaled.cosine, scaled.close) == (pytest.approx(1), 0)
     tiny = ts.compare({"w": np.array([1e-6, 0])}, {"w": np.array([0, 1e-6])}).rows[0].metrics
     assert (tiny.cosine, tiny.close) == (0, 2)
+
+
+def test_a_part_of_what_the_map_knows_and_none():
+    """Gradients: the trainable parameters only, and None where there is none."""
+    steps = ({"a": "x", "b": "y", "c": "z", "running": "moving"}, {})
+    one = np.ones(2)
+    report = ts.compare({"a": one, "b": None, "c": None}, {"x": one, "y": None, "z": one}, weight_map=steps)
+    assert [row.name for row in report.rows] == ["a", "z"]
+    assert [row.name for row in report.failed] == ["z"]

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
+from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.compare.metrics import Tolerance
 from ts_core.compare.report import Report
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
@@ -16,7 +17,6 @@ from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ts_core.checkpoints.protocols import LazyTensors
     from ts_core.compare.engine import Tolerances
     from ts_core.mapping.weight_map import WeightMap
 
@@ -41,10 +41,11 @@ def compare(
 
     Args:
         original: a network of any framework, the path of a checkpoint or of a folder of ``.npy`` files, or a mapping of
-            names to tensors.
+            names to tensors, in which None stands for a tensor that is not there (see :func:`ts_core.gradients`).
         target: the same; differences are relative to it.
         weight_map: a :class:`~ts_core.mapping.weight_map.WeightMap` from the original's names and layouts to the
-            target's, the path of its JSON file, or the pair that ``migrator.get_weight_map`` returns.
+            target's, the path of its JSON file, or the pair that ``migrator.get_weight_map`` returns. Of a mapping, the
+            map may know more names than are there: gradients have those of the trainable parameters only.
         rtol: two elements are close when ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
         atol: see `rtol`.
         equal_nan: whether two NaN are equal.
@@ -72,8 +73,10 @@ def compare(
 
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
     with ExitStack() as opened:
-        first, second = (_entered(opened, source, open_source(source)) for source in (original, target))
+        first, second = (_entered(opened, source, open_source(_present(source))) for source in (original, target))
         steps = _as_map(weight_map)
+        if steps is not None and _is_plain(original):
+            steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
         pairs = pair_up(first, second, steps)
         if steps is not None:
             first = steps.apply(first)
@@ -125,6 +128,15 @@ def _tolerance(name: str, value: object) -> float:
     if math.isnan(number) or number < 0:
         raise ArgumentError(f"{name} must not be negative or NaN: {value!r}")
     return number
+
+
+def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(source, Mapping) and not isinstance(source, LazyTensors)
+
+
+def _present(source: object) -> object:
+    """The source; of a mapping, what is not None."""
+    return {name: item for name, item in source.items() if item is not None} if _is_plain(source) else source
 
 
 def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:

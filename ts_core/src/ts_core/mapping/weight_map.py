@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,10 @@ class WeightMap:
             WeightMapError: the map names tensors that the source lacks, or a transform does not fit a shape.
         """
         return MappedTensors(source, self._entries)
+
+    def only(self, names: Collection[str]) -> WeightMap:
+        """The entries whose sources are all among these names: the map of a part of the source."""
+        return WeightMap(entry for entry in self._entries if all(name in names for name in entry.source))
 
     def inverse(self) -> WeightMap:
         """The map from the target back to the source."""
