@@ -11,7 +11,7 @@ parts compete, so a network of a hundred equal blocks is as easy as its blocks. 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +19,8 @@ import numpy as np
 from ts_core.mapping.names import distinguishing, numbers, overlap, words
 from ts_core.mapping.units import Unit
 
-# Two subtrees are versions of one another when they share this part of their leaves.
-_ALIKE = 0.7
+# Two subtrees are versions of one another when they share this part of their leaves: with a word in common, or without.
+_ALIKE, _ALIKE_UNNAMED = 0.7, 0.85
 # Words decide between equals when they have this much in common.
 _WORDS = 0.3
 
@@ -126,13 +126,14 @@ def align(
     """
     trees = Trees(signature)
     result = Alignment()
-    left, right = _align([trees.build(source)], [trees.build(target)], result, sound=True)
+    left, right = _align(trees.build(source).children, trees.build(target).children, result, sound=True)
     return result, [node.unit for node in left if node.unit], [node.unit for node in right if node.unit]
 
 
 def _align(left: list[Node], right: list[Node], result: Alignment, sound: bool) -> tuple[list[Node], list[Node]]:
     """Match two lists of nodes whose parents belong together; returns the leaves that are left over."""
     left, right = list(left), list(right)
+    direct = {id(_leaf(node)) for node in (*left, *right) if node.leaves == 1}
     spare_left: list[Node] = []
     spare_right: list[Node] = []
     while True:
@@ -149,9 +150,9 @@ def _align(left: list[Node], right: list[Node], result: Alignment, sound: bool) 
             spare_left += rest[0]
             spare_right += rest[1]
         left, right = _opened(left, size), _opened(right, size)
-    left, right = _settle([_leaf(node) for node in left], [_leaf(node) for node in right], result, sound)
+    left, right = _settle([_leaf(node) for node in left], [_leaf(node) for node in right], result, sound, direct)
     if spare_left or spare_right:
-        left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False)
+        left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False, set())
     return left, right
 
 
@@ -220,8 +221,10 @@ def _scores(left: list[Node], right: list[Node]) -> np.ndarray[tuple[int, int], 
                 shared = (a.counts & b.counts).total() * 2 / (a.leaves + b.leaves)
                 known[key] = max(shared, 0.9) if a.elements == b.elements else shared
             if known[key] >= _ALIKE:
-                same = words(a.path) == words(b.path) and numbers(a.path) == numbers(b.path)
-                table[i, j] = known[key] + (0.2 if same else 0.1 * overlap(words(a.path), words(b.path)))
+                near = overlap(words(a.path), words(b.path))
+                same = near == 1.0 and numbers(a.path) == numbers(b.path)
+                if near > 0 or known[key] >= _ALIKE_UNNAMED:
+                    table[i, j] = known[key] + (0.2 if same else 0.1 * near)
     return table
 
 
@@ -304,8 +307,10 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
     yield from ((a, b, evidence) for a, b in zip(left, right, strict=True))
 
 
-def _settle(left: list[Node], right: list[Node], result: Alignment, sound: bool) -> tuple[list[Node], list[Node]]:
-    """Match leaves; returns those that are left over."""
+def _settle(
+    left: list[Node], right: list[Node], result: Alignment, sound: bool, direct: Container[int]
+) -> tuple[list[Node], list[Node]]:
+    """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
     spare_left: list[Node] = []
     spare_right: list[Node] = []
     for a, b in _groups(left, right):
@@ -313,7 +318,7 @@ def _settle(left: list[Node], right: list[Node], result: Alignment, sound: bool)
             if len(x) == len(y):
                 result.pairs += [Pair(m.unit, n.unit, e, sound) for m, n, e in _assign(x, y) if m.unit and n.unit]
                 continue
-            some = list(_unequal(x, y)) if x and y else []
+            some = list(_unequal(x, y, direct)) if x and y else []
             result.pairs += [Pair(m.unit, n.unit, NAME, False) for m, n in some if m.unit and n.unit]
             used = {id(node) for pair in some for node in pair}
             spare_left += [n for n in x if id(n) not in used]
@@ -338,15 +343,20 @@ def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node]
         )
 
 
-def _unequal(left: list[Node], right: list[Node]) -> Iterator[tuple[Node, Node]]:
-    """Of leaves of one signature, more on one side than on the other: those whose names leave no doubt."""
+def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Iterator[tuple[Node, Node]]:
+    """Of leaves of one signature, more on one side than on the other: those whose names leave no doubt.
+
+    Their paths say the same; or each is the only one at its level, and they have a word in common.
+    """
     keys: list[dict[object, list[Node]]] = []
     for nodes in (left, right):
         by_key: dict[object, list[Node]] = defaultdict(list)
         for node in nodes:
             by_key[words(node.path), numbers(node.path)].append(node)
         keys.append(by_key)
-    for key, a in keys[0].items():
-        b = keys[1].get(key, [])
-        if len(a) == len(b) == 1:
-            yield a[0], b[0]
+    same = [(a[0], b[0]) for key, a in keys[0].items() if len(a) == len(b := keys[1].get(key, [])) == 1]
+    yield from same
+    used = {id(node) for pair in same for node in pair}
+    outer = [[n for n in nodes if id(n) in direct and id(n) not in used] for nodes in (left, right)]
+    if len(outer[0]) == len(outer[1]) == 1 and overlap(words(outer[0][0].path), words(outer[1][0].path)) > _WORDS:
+        yield outer[0][0], outer[1][0]

@@ -15,7 +15,7 @@ from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.alignment import ORDER, Alignment, Pair, align
 from ts_core.mapping.fusing import fuse
-from ts_core.mapping.names import numbers, overlap, words
+from ts_core.mapping.names import nearness, numbers, overlap, words
 from ts_core.mapping.transforms import Concatenate, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
 from ts_core.mapping.verbs import layer_rules
@@ -23,6 +23,8 @@ from ts_core.mapping.weight_map import CERTAIN, GUESS, LIKELY, Ambiguity, MapEnt
 
 # Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
 _RELATED = 0.25
+# Words as near as this say the same.
+_NEAR = 0.6
 _HARMLESS_COUNTER = "a counter that the other framework does not keep"
 _HARMLESS_CONSTANT = "a constant, which the other side computes itself"
 
@@ -204,8 +206,16 @@ def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
 
 
 def _same_words(pair: Pair) -> bool:
-    a, b = pair.source.path.rpartition(".")[2], pair.target.path.rpartition(".")[2]
-    return bool(words(a)) and words(a) == words(b) and numbers(a) == numbers(b)
+    """Whether the two paths say the same in near words, and their last components in the same ones."""
+    a, b = pair.source.path, pair.target.path
+    mine, theirs = words(a), words(b)
+    last = [(words(path.rpartition(".")[2]), numbers(path.rpartition(".")[2])) for path in (a, b)]
+    return (
+        last[0] == last[1]
+        and len(numbers(a)) == len(numbers(b))
+        and all(any(nearness(x, y) >= _NEAR for y in theirs) for x in mine)
+        and all(any(nearness(x, y) >= _NEAR for x in mine) for y in theirs)
+    )
 
 
 def _transform(source: Slot, target: Slot) -> Transform | None:

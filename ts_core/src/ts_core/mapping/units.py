@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.errors import WeightMapError
 from ts_core.mapping.inference import Reading, read_layers
 from ts_core.model import LayerRule, Parameter, TensorInfo
 from ts_core.sources import NetworkTensors
@@ -121,16 +122,23 @@ def units_of(source: LazyTensors, rules: Iterable[LayerRule]) -> list[Unit]:
 
 
 def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
-    units: dict[tuple[str, bool, str], Unit] = {}
-    seen: set[str] = set()
+    units: dict[tuple[str, bool], Unit] = {}
+    seen: dict[str, str] = {}
     for position, parameter in enumerate(parameters):
-        if not parameter.persistent or parameter.name in seen:
+        if not parameter.persistent:
             continue
-        seen.add(parameter.name)
+        if parameter.name in seen:
+            if parameter.tied_to is None:
+                raise WeightMapError(
+                    f"two parameters of the network are called {parameter.name!r}: at {seen[parameter.name]!r} and at "
+                    f"{parameter.path!r}; a file could hold only one of them"
+                )
+            continue
+        seen[parameter.name] = parameter.path
         known = parameter.kind is not None and parameter.role is not None
         path, lone, role = _place(parameter, known)
         slot = _slot(parameter, role)
-        key = (path, lone, "")
+        key = (path, lone)
         unit = units.get(key)
         if unit is None:
             unit = units[key] = Unit(path, _part_family(parameter) if known else None, position, lone)
