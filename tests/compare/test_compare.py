@@ -64,7 +64,7 @@ def test_shapes_and_dtypes_that_do_not_compare_are_rows():
 
 
 def test_pairing_nothing_is_an_error():
-    with pytest.raises(ComparisonError, match="no name of dict"):
+    with pytest.raises(ComparisonError, match="no tensor of dict"):
         ts.compare({"a": np.ones(1)}, {"b": np.ones(1)})
     with pytest.raises(ComparisonError, match="no tensors"):
         ts.compare({}, {"b": np.ones(1)})

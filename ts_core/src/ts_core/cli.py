@@ -6,6 +6,7 @@ Each command is a few lines over the verb of the same name. Exit codes: 0 done (
 from __future__ import annotations
 
 import math
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,57 @@ from ts_core.errors import TsError
 @click.version_option(__version__, prog_name="ts")
 def cli() -> None:
     """Convert, compare and inspect neural-network weights across frameworks."""
+
+
+@cli.command()
+@click.argument("original", metavar="A")
+@click.argument("target", metavar="B")
+@click.option("--map", "weight_map", metavar="M.json", help="The weight map from the names of A to those of B.")
+@click.option("--rtol", type=float, default=1e-4, show_default=True, help="Relative to B.")
+@click.option("--atol", type=float, default=1e-4, show_default=True, help="Close: |A - B| <= atol + rtol * |B|.")
+@click.option("--equal-nan", is_flag=True, help="Two NaN are equal.")
+@click.option("--tolerance", multiple=True, metavar="PATTERN=RTOL,ATOL", help="For some names or a dtype. Repeatable.")
+@click.option("--workers", type=int, help="Threads; by default one for each processor.")
+@click.option("--only-different", is_flag=True, help="Leave out what passed.")
+@click.option("--worst", type=int, metavar="N", help="Show only the N that are furthest from passing.")
+@click.option("--wide", is_flag=True, help="Show every number.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the report as JSON.")
+@click.option("--csv", "csv_file", metavar="FILE", help="Write the report as CSV.")
+@click.option("--quiet", is_flag=True, help="Print the summary only.")
+def compare(
+    original: str,
+    target: str,
+    tolerance: tuple[str, ...],
+    only_different: bool,
+    worst: int | None,
+    wide: bool,
+    json_file: str | None,
+    csv_file: str | None,
+    quiet: bool,
+    **options: Any,
+) -> int:
+    """Compare two checkpoints, or folders of .npy files: exit 0 when equal within the tolerances, 1 when not."""
+    from ts_core.compare.verb import compare as run
+
+    report = run(original, target, tolerances=dict(map(_tolerance_option, tolerance)), **options)
+    if json_file is not None:
+        report.to_json(json_file)
+    if csv_file is not None:
+        report.to_csv(csv_file)
+    if not quiet:
+        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        click.echo(report.table(wide=wide, only_different=only_different, worst=worst, color=color), color=color)
+    click.echo(report.summary)
+    return 0 if report else 1
+
+
+def _tolerance_option(option: str) -> tuple[str, tuple[float, float]]:
+    pattern, _, limits = option.rpartition("=")
+    try:
+        relative, absolute = map(float, limits.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{option!r} is not of the form *.bias=1e-3,1e-5", param_hint="--tolerance") from None
+    return pattern, (relative, absolute)
 
 
 @cli.command()

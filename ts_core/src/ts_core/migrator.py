@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints import LazyTensors, save_checkpoint
+from ts_core.compare.folders import NamePair, NpyFolder, check_names
+from ts_core.compare.pairing import pair_files_by_name, pair_files_by_number, pair_files_by_shape
+from ts_core.compare.report import Report, write_text
+from ts_core.compare.verb import check_tolerances, compare_folders, compare_opened, label
 from ts_core.conversion import ConversionReport, mapped_rows
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError
 from ts_core.mapping.verbs import weight_map as make_weight_map
@@ -17,6 +22,11 @@ from ts_core.mapping.weight_map import WeightMap
 from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import framework_of
 from ts_core.sources import open_source
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ts_core.compare.engine import Tolerances
 
 StrPath = str | os.PathLike[str]
 NameMap = dict[str, Any]
@@ -184,6 +194,315 @@ def save_net_and_weight_params(
 
 
 _WEIGHT_FILES = {"torch": "torch_troubleshooter_create.pth", "mindspore": "mindspore_troubleshooter_create.ckpt"}
+
+
+def compare_ms_ckpt(
+    orig_file_path: StrPath | None = None,
+    target_file_path: StrPath | None = None,
+    *,
+    compare_value: bool = True,
+    print_level: int = 1,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    equal_nan: bool = False,
+    weight_map_path: StrPath | None = None,
+    weight_map: GivenMap | None = None,
+    orig_ckpt_dict: Mapping[str, Any] | None = None,
+    target_ckpt_dict: Mapping[str, Any] | None = None,
+) -> Report:
+    """Compare two checkpoints, of MindSpore or of any other format, and print a table of shapes and one of values.
+
+    Args:
+        orig_file_path: the original checkpoint.
+        target_file_path: the target checkpoint; differences are relative to it.
+        compare_value: compare the values too.
+        print_level: 0 prints nothing, 1 all rows, 2 only rows that differ.
+        rtol: values are close when ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
+        atol: see `rtol`.
+        equal_nan: whether two NaN are equal.
+        weight_map_path: the JSON of a weight map; the first column then shows its source names. The original may hold
+            these names, or the target names already.
+        weight_map: the map itself, or the pair that :func:`get_weight_map` returned, instead of its path.
+        orig_ckpt_dict: an already loaded dict of tensors, instead of the original file.
+        target_ckpt_dict: the same for the target.
+
+    Returns:
+        The report behind the tables; true when every pair passed.
+
+    Raises:
+        ArgumentError: a file is neither given by path nor as a dict, `print_level` is unknown, a tolerance negative.
+        CheckpointError: a file cannot be read.
+        WeightMapError: the map does not belong to the original.
+        ComparisonError: no two parameters are partners.
+    """
+    found = None if weight_map_path is None and weight_map is None else _given_map(weight_map_path, weight_map)
+    original = _either("orig_file_path", orig_file_path, "orig_ckpt_dict", orig_ckpt_dict)
+    target = _either("target_file_path", target_file_path, "target_ckpt_dict", target_ckpt_dict)
+    with open_source(original) as first, open_source(target) as second:
+        converted = found is not None and all(name in first for entry in found for name in entry.target)
+        return _compare_and_print(
+            first,
+            second,
+            None if converted else found,
+            shown=found if converted else None,
+            labels=(label(original), label(target)),
+            names=("original ckpt", "target ckpt"),
+            values=compare_value,
+            print_level=print_level,
+            tolerances=check_tolerances(rtol, atol, equal_nan),
+        )
+
+
+def compare_pth_and_ckpt(
+    weight_map_path: StrPath | None = None,
+    pt_file_path: StrPath | None = None,
+    ms_file_path: StrPath | None = None,
+    *,
+    compare_value: bool = True,
+    print_level: int = 1,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    equal_nan: bool = False,
+    print_conv_info: bool = False,
+    weight_map: GivenMap | None = None,
+) -> Report:
+    """Compare a torch file with a MindSpore checkpoint through a weight map; nothing is converted on disk.
+
+    Args:
+        weight_map_path: the JSON that :func:`get_weight_map` wrote.
+        pt_file_path: the torch file.
+        ms_file_path: the MindSpore checkpoint; differences are relative to it.
+        compare_value: compare the values too; shapes and values are compared after the change of layout.
+        print_level: 0 prints nothing, 1 all rows, 2 only rows that differ.
+        rtol: values are close when ``|torch - MindSpore| <= atol + rtol * |MindSpore|``, as in ``numpy.isclose``.
+        atol: see `rtol`.
+        equal_nan: whether two NaN are equal.
+        print_conv_info: print the table of names and layouts as :func:`convert_weight` does.
+        weight_map: the pair that :func:`get_weight_map` returned, instead of its path.
+
+    Returns:
+        The report behind the tables; true when every pair passed. What MindSpore cannot have, as
+        ``num_batches_tracked``, is shown as not applicable and does not fail.
+
+    Raises:
+        ArgumentError: a path is missing, `print_level` is unknown, a tolerance negative.
+        CheckpointError: a file cannot be read.
+        WeightMapError: the map does not belong to the torch file.
+        ComparisonError: no two parameters are partners.
+    """
+    original = _either("pt_file_path", pt_file_path)
+    target = _either("ms_file_path", ms_file_path)
+    with _converted(weight_map_path, weight_map, original, None) as (_, conversion), open_source(target) as second:
+        if print_conv_info:
+            print(conversion)
+        with open_source(original) as first:
+            return _compare_and_print(
+                first,
+                second,
+                _given_map(weight_map_path, weight_map),
+                labels=(label(original), label(target)),
+                names=("torch", "MindSpore"),
+                values=compare_value,
+                print_level=print_level,
+                tolerances=check_tolerances(rtol, atol, equal_nan),
+            )
+
+
+def _compare_and_print(
+    original: LazyTensors,
+    target: LazyTensors,
+    steps: WeightMap | None,
+    *,
+    labels: tuple[str, str],
+    names: tuple[str, str],
+    values: bool,
+    print_level: int,
+    tolerances: Tolerances,
+    shown: WeightMap | None = None,
+) -> Report:
+    """The two tables of a comparison, and the report behind them."""
+    if isinstance(print_level, bool) or print_level not in (0, 1, 2):
+        raise ArgumentError(f"print_level must be 0, 1 or 2, not {print_level!r}")
+    report = compare_opened(original, target, tolerances, steps, labels=labels, values=values)
+    if shown is not None:
+        sources = {name: " + ".join(entry.source) for entry in shown for name in entry.target}
+        rows = (replace(row, original=sources.get(row.original or "", row.original)) for row in report)
+        report = Report(rows, *labels)
+    if print_level:
+        from ts_core.compare.tables import shape_table, value_table
+
+        for table in (shape_table, value_table) if values else (shape_table,):
+            print(table(report, names, only_different=print_level == 2))
+    return report
+
+
+def _either(parameter: str, path: StrPath | None, other: str = "", tensors: Mapping[str, Any] | None = None) -> Any:
+    """A source that is given by its path, or as a dict instead."""
+    if path is None and tensors is None:
+        raise ArgumentError(f"{parameter}{f' or {other}' if other else ''} must be given")
+    if tensors is None and not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError(f"{parameter} must be a path, not {type(path).__name__}")
+    return path if tensors is None else tensors
+
+
+def compare_npy_dir(
+    orig_dir: StrPath,
+    target_dir: StrPath,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    equal_nan: bool = False,
+    *,
+    name_map_list: Sequence[NamePair] | None = None,
+    compare_shape: bool = False,
+    output_file: StrPath | None = None,
+    num_processes: int | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+) -> Report:
+    """Compare the ``.npy`` files of two folders, and print a table.
+
+    Args:
+        orig_dir: the folder of the original.
+        target_dir: the folder of the target; differences are relative to it.
+        rtol: values are close when ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
+        atol: see `rtol`.
+        equal_nan: whether two NaN are equal.
+        name_map_list: the files to compare, ``(original, target)``; either may be None, and ``.npy`` may be omitted. By
+            default :func:`get_name_map_list_by_name`.
+        compare_shape: show the shapes as well.
+        output_file: where to write the table as CSV; its folder must exist.
+        num_processes: another name of `workers`.
+        workers: the number of threads; by default one for each processor that this process may use.
+        executor: any ``concurrent.futures.Executor`` instead of threads.
+
+    Returns:
+        The report behind the table; true when every pair passed. A file that cannot be read is a row that says so.
+
+    Raises:
+        ArgumentTypeError: an argument has the wrong type.
+        ArgumentError: a folder does not exist, or holds no ``.npy`` file; the message names the parameter.
+        ComparisonError: no file has a partner.
+    """
+    original, target = NpyFolder(orig_dir, "orig_dir"), NpyFolder(target_dir, "target_dir")
+    if name_map_list is None:
+        name_map_list = get_name_map_list_by_name(orig_dir, target_dir)
+    names = check_names(name_map_list)
+    tolerances = check_tolerances(rtol, atol, equal_nan)
+    if output_file is not None:
+        if not isinstance(output_file, str | os.PathLike):
+            raise ArgumentTypeError(f"output_file must be a path, not {type(output_file).__name__}")
+        _require_folder_of(output_file, "output_file")
+    from ts_core.compare.tables import as_csv, file_table
+    from ts_core.log import user_logger
+
+    user_logger().warning(
+        "[*User Attention*] The compare directory information:\n The orig dir: %s \n The target dir: %s",
+        orig_dir,
+        target_dir,
+    )
+    report = compare_folders(
+        original,
+        target,
+        names,
+        tolerances,
+        workers=num_processes if workers is None else workers,
+        executor=executor,
+        progress=True,
+    )
+    table = file_table(report, with_shapes=compare_shape)
+    print(table)
+    if output_file is not None:
+        write_text(output_file, as_csv(table))
+    return report
+
+
+def compare_list_dir(orig_dir: StrPath, target_dir: StrPath, *args: Any, **kwargs: Any) -> Report:
+    """As :func:`compare_npy_dir`, with files paired by the last number in their names: lists and tuples saved twice."""
+    kwargs.setdefault("name_map_list", get_name_map_list_by_number(orig_dir, target_dir))
+    return compare_npy_dir(orig_dir, target_dir, *args, **kwargs)
+
+
+def compare_dict_dir(orig_dir: StrPath, target_dir: StrPath, *args: Any, **kwargs: Any) -> Report:
+    """As :func:`compare_npy_dir`, with files paired by name: dicts saved twice."""
+    return compare_npy_dir(orig_dir, target_dir, *args, **kwargs)
+
+
+def compare_grads_dir(orig_dir: StrPath, target_dir: StrPath, *args: Any, **kwargs: Any) -> Report:
+    """As :func:`compare_npy_dir`, with files paired by shape edit distance and with the shapes shown."""
+    kwargs.setdefault("name_map_list", get_name_map_list_by_shape_edit_distance(orig_dir, target_dir))
+    kwargs.setdefault("compare_shape", True)
+    return compare_npy_dir(orig_dir, target_dir, *args, **kwargs)
+
+
+def get_name_map_list_by_name(orig_dir: StrPath, target_dir: StrPath) -> list[NamePair]:
+    """Pair the ``.npy`` files of two folders by name.
+
+    Equal names first; then names that are equal without the ``_<dtype>_<id>`` that ``ts.save`` appends, several of them
+    in the order of their ids; then what is left of the original, then of the target.
+
+    Args:
+        orig_dir: the folder of the original.
+        target_dir: the folder of the target.
+
+    Returns:
+        ``(original, target)`` file names, None for no partner.
+
+    Raises:
+        ArgumentTypeError: a folder is no path.
+        ArgumentError: a folder does not exist, or holds no ``.npy`` file; the message names the parameter.
+    """
+    original, target = _folders(orig_dir, target_dir)
+    pairs = pair_files_by_name(original.names, target.names)
+    _warn_if(any(None in pair for pair in pairs))
+    return pairs
+
+
+def get_name_map_list_by_number(orig_dir: StrPath, target_dir: StrPath) -> list[NamePair]:
+    """Pair the ``.npy`` files of two folders in the order in which they were saved, told by their last number.
+
+    The shorter list is filled up with None; arguments, result and errors as :func:`get_name_map_list_by_name`.
+    """
+    original, target = _folders(orig_dir, target_dir)
+    _warn_if(len(original.names) != len(target.names))
+    return pair_files_by_number(original.names, target.names)
+
+
+def get_name_map_list_by_shape_edit_distance(
+    orig_dir: StrPath, target_dir: StrPath, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
+) -> list[NamePair]:
+    """Pair the ``.npy`` files of two folders so that their shapes, in the order of saving, align at the least cost.
+
+    Only headers are read. Folders, result and errors as :func:`get_name_map_list_by_name`.
+
+    Args:
+        orig_dir: the folder of the original.
+        target_dir: the folder of the target.
+        del_cost: of a file of the original without a partner.
+        ins_cost: of a file of the target without a partner.
+        rep_cost: of partners with different shapes; equal shapes are free.
+    """
+    original, target = _folders(orig_dir, target_dir)
+    pairs = pair_files_by_shape(original, target, del_cost=del_cost, ins_cost=ins_cost, rep_cost=rep_cost)
+    _warn_if(any(None in pair for pair in pairs))
+    return pairs
+
+
+def _folders(orig_dir: StrPath, target_dir: StrPath) -> tuple[NpyFolder, NpyFolder]:
+    folders = NpyFolder(orig_dir, "orig_dir"), NpyFolder(target_dir, "target_dir")
+    for parameter, folder in zip(("orig_dir", "target_dir"), folders, strict=True):
+        if not folder.names:
+            raise ArgumentError(f"{parameter}: there is no .npy file in the folder {str(folder.path)!r}")
+    return folders
+
+
+def _warn_if(unequal: bool) -> None:
+    if unequal:
+        from ts_core.log import user_logger
+
+        user_logger().warning(
+            "[*User Warning*] The number of files or their corresponding shapes are inconsistent, "
+            "and some files may not be correctly mapped."
+        )
 
 
 @contextmanager

@@ -240,6 +240,29 @@ def compare_pairs(
     return [rows[number] for number in range(len(pairs))]
 
 
+def compare_shapes(sources: tuple[Source, Source], pairs: Sequence[Pair]) -> list[Comparison]:
+    """A row for each pair that says whether its shapes are equal; no data is read, and no row has metrics."""
+    rows = []
+    for pair in pairs:
+        if pair.original is None or pair.target is None:
+            rows.append(_unpaired(sources, pair, Tolerance()))
+            continue
+        first, second = (s.info(n) for s, n in zip(sources, (pair.original, pair.target), strict=True))
+        rows.append(
+            Comparison(
+                pair.shown or pair.original,
+                pair.target,
+                Status.CLOSE if first.shape == second.shape else Status.SHAPE,
+                original_shape=first.shape,
+                target_shape=second.shape,
+                original_dtype=first.dtype.name,
+                target_dtype=second.dtype.name,
+                detail="only the shapes were compared" if first.shape == second.shape else "",
+            )
+        )
+    return rows
+
+
 class _Cutter:
     """Makes the pieces of a pair: one, or several when the tensors are large."""
 

@@ -6,6 +6,7 @@ import math
 import mmap
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,6 +17,8 @@ from ts_core.model import TensorInfo
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
+
+NamePair = tuple[str | None, str | None]
 
 _MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
 _ID = re.compile(r"(?:^|_)(\d+)$")
@@ -65,6 +68,23 @@ class NpyFolder:
             return (self.path / name).stat().st_size
         except OSError:
             return 0
+
+
+def check_names(pairs: object) -> list[NamePair]:
+    """A caller's list of pairs of file names, with ``.npy`` added where it was omitted.
+
+    Raises:
+        ArgumentTypeError: it is no list of pairs of names.
+    """
+    if not isinstance(pairs, Sequence) or isinstance(pairs, str):
+        raise ArgumentTypeError(f"name_map_list must be a list of pairs of file names, not {type(pairs).__name__}")
+    checked: list[NamePair] = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(n, str | None) for n in pair):
+            raise ArgumentTypeError(f"name_map_list must hold pairs of file names or None, not {pair!r}")
+        ours, theirs = (name if name is None or name.endswith(".npy") else f"{name}.npy" for name in pair)
+        checked.append((ours, theirs))
+    return checked
 
 
 def saved_order(name: str) -> tuple[bool, int, list[tuple[bool, int, str]]]:

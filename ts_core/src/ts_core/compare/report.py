@@ -103,7 +103,7 @@ class Report:
 
     def __bool__(self) -> bool:
         """Whether something was compared and every row passed."""
-        return any(row.metrics is not None for row in self.rows) and all(self.rows)
+        return any(row.status is Status.CLOSE for row in self.rows) and all(self.rows)
 
     @property
     def failed(self) -> tuple[Comparison, ...]:
@@ -228,18 +228,19 @@ def percentage(part: int, whole: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}%"
 
 
-def _short(value: float) -> str:
-    return f"{value:.3g}" if value else "0"
-
-
-def _upwards(value: float) -> str:
-    """Three digits, rounded up: as a tolerance it must be enough."""
+def _short(value: float, rounding: str = "ROUND_DOWN") -> str:
+    """A number with three digits."""
     if not value or not math.isfinite(value):
-        return _short(value)
+        return "0" if not value else str(value)
     from decimal import Decimal
 
-    step = Decimal(1).scaleb(Decimal(repr(value)).adjusted() - 2)
-    return f"{Decimal(repr(value)).quantize(step, rounding='ROUND_CEILING').normalize():.3g}"
+    exact = Decimal(repr(value))
+    return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), rounding=rounding)):.3g}"
+
+
+def _enough(value: float) -> str:
+    """A tolerance with three digits, rounded up so that it is enough."""
+    return _short(value, "ROUND_CEILING")
 
 
 def _number(row: Comparison, name: str, shown: Any = _short) -> str:
@@ -282,7 +283,7 @@ _COLUMNS: _Columns = {
     "mean |Δ|": lambda row: _number(row, "mean_abs"),
     "max |Δ|": lambda row: _number(row, "max_abs"),
     "at": lambda row: str(row.metrics.worst) if row.metrics and row.metrics.worst is not None else "",
-    "atol to pass": lambda row: _number(row, "required_atol", _upwards),
+    "atol to pass": lambda row: _number(row, "required_atol", _enough),
 }
 _WIDE_COLUMNS: _Columns = {
     "values there": _values,
@@ -316,21 +317,17 @@ def _json_value(value: Any) -> Any:
 
 
 def _written(text: str, path: StrPath | None) -> str:
-    """The text, after it was written to `path`, whole or not at all, when there is one."""
     if path is not None:
-        require_folder_of(path)
-        final = Path(path)
-        unfinished = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-        try:
-            unfinished.write_text(text, encoding="utf-8")
-            unfinished.replace(final)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_text(path, text)
     return text
 
 
-def require_folder_of(path: StrPath, parameter: str = "path") -> None:
-    """Raise ArgumentError, naming the parameter, unless the folder that `path` is to be written in exists."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise ArgumentError(f"{parameter}: the folder {str(folder)!r} does not exist")
+def write_text(path: StrPath, text: str) -> None:
+    """Write a text file, whole or not at all. Raises ArgumentError when its folder does not exist."""
+    from ts_core.checkpoints.commit import replacing
+
+    final = Path(path)
+    if not final.absolute().parent.is_dir():
+        raise ArgumentError(f"cannot write {path}: there is no folder {final.absolute().parent}")
+    with replacing(final) as (unfinished,):
+        unfinished.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
@@ -17,7 +17,8 @@ from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ts_core.compare.engine import Tolerances
+    from ts_core.compare.engine import Handle, Tolerances
+    from ts_core.compare.folders import NamePair, NpyFolder
     from ts_core.mapping.weight_map import WeightMap
 
 
@@ -67,32 +68,106 @@ def compare(
         WeightMapError: the map does not belong to the original.
         ComparisonError: there is nothing to compare, as when no name of one is in the other.
     """
-    from ts_core.compare.engine import compare_pairs
-    from ts_core.compare.pairing import pair_up
     from ts_core.sources import open_source
 
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
     with ExitStack() as opened:
         first, second = (_entered(opened, source, open_source(_present(source))) for source in (original, target))
         steps = _as_map(weight_map)
-        if steps is not None and _is_plain(original):
+        if steps is None:
+            steps = _map_between(original, target, first, second)
+        elif _is_plain(original):
             steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
-        pairs = pair_up(first, second, steps)
-        if steps is not None:
-            first = steps.apply(first)
-        labels = (_label(original), _label(target))
-        if not any(pair.original is not None and pair.target is not None for pair in pairs):
-            raise _nothing_paired(labels, first, second, steps)
-        rows = compare_pairs(
-            (first, second),
-            pairs,
+        return compare_opened(
+            first,
+            second,
             limits,
+            steps,
+            labels=(label(original), label(target)),
             handles=(_handle(original, steps), _handle(target, None)),
             workers=workers,
             executor=executor,
             progress=None if progress else False,
         )
+
+
+def compare_opened(
+    original: LazyTensors,
+    target: LazyTensors,
+    tolerances: Tolerances,
+    steps: WeightMap | None = None,
+    *,
+    labels: tuple[str, str],
+    handles: tuple[Handle | None, Handle | None] = (None, None),
+    values: bool = True,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `handles` and `progress`.
+
+    Args:
+        original: the first.
+        target: the second.
+        tolerances: when elements are close.
+        steps: from the names and layouts of the original to those of the target.
+        labels: what the sources are called in the report.
+        handles: how another process opens them.
+        values: compare elements; False compares shapes only, and reads no data.
+        workers: the number of threads.
+        executor: instead of threads.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ComparisonError: no two tensors are partners.
+    """
+    from ts_core.compare.engine import compare_pairs, compare_shapes
+    from ts_core.compare.pairing import pair_up
+
+    pairs = pair_up(original, target, steps)
+    sources = (original if steps is None else steps.apply(original), target)
+    if not any(pair.original is not None and pair.target is not None for pair in pairs):
+        raise _nothing_paired(labels, original, target, steps)
+    if not values:
+        return Report(compare_shapes(sources, pairs), *labels)
+    rows = compare_pairs(
+        sources, pairs, tolerances, handles=handles, workers=workers, executor=executor, progress=progress
+    )
     return Report(rows, *labels)
+
+
+def compare_folders(
+    original: NpyFolder,
+    target: NpyFolder,
+    names: Sequence[NamePair],
+    tolerances: Tolerances,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Compare the files of two folders that these pairs of names put together.
+
+    Raises:
+        ComparisonError: no pair has two names.
+    """
+    from ts_core.compare.engine import FolderHandle, Pair, compare_pairs
+
+    if not any(ours is not None and theirs is not None for ours, theirs in names):
+        raise ComparisonError(
+            f"no file of {original.path} has a partner in {target.path}: pair them by other means, such as "
+            "get_name_map_list_by_number"
+        )
+    rows = compare_pairs(
+        (original, target),
+        [Pair(ours, theirs) for ours, theirs in names],
+        tolerances,
+        handles=(FolderHandle(str(original.path.absolute())), FolderHandle(str(target.path.absolute()))),
+        workers=workers,
+        executor=executor,
+        progress=progress,
+    )
+    return Report(rows, str(original.path), str(target.path))
 
 
 def check_tolerances(
@@ -161,22 +236,45 @@ def _as_map(weight_map: object) -> WeightMap | None:
 
 
 def _nothing_paired(
-    labels: tuple[str, str], first: LazyTensors, second: LazyTensors, steps: WeightMap | None
+    labels: tuple[str, str], original: LazyTensors, target: LazyTensors, steps: WeightMap | None
 ) -> ComparisonError:
-    for label, tensors in zip(labels, (first, second), strict=True):
+    for name, tensors in zip(labels, (original, target), strict=True):
         if not tensors:
-            return ComparisonError(f"{label}: no tensors to compare")
+            return ComparisonError(f"{name}: no tensors to compare")
     advice = "is the weight map for another checkpoint?" if steps is not None else "pass a weight_map"
     return ComparisonError(
-        f"no name of {labels[0]} (such as {next(iter(first))!r}) is in {labels[1]} (which has {next(iter(second))!r}): "
-        f"{advice}"
+        f"no tensor of {labels[0]} (such as {next(iter(original))!r}) has a partner in {labels[1]} "
+        f"(such as {next(iter(target))!r}): {advice}"
     )
 
 
-def _label(source: object) -> str:
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source) if isinstance(source, str) else str(source)
-    return type(source).__name__
+def _map_between(original: object, target: object, first: LazyTensors, second: LazyTensors) -> WeightMap | None:
+    """A map made on the spot, when one side is a network and the other is, or may be, of another framework."""
+    from ts_core.sources import NetworkTensors
+
+    if not any(isinstance(tensors, NetworkTensors) for tensors in (first, second)):
+        return None
+    frameworks = (_framework(original, first), _framework(target, second))
+    if frameworks[0] == frameworks[1] or (None in frameworks and set(first) == set(second)):
+        return None
+    from ts_core.mapping.verbs import weight_map
+
+    return weight_map(original, target)
+
+
+def _framework(source: object, tensors: LazyTensors) -> str | None:
+    """The framework of a network, or of a checkpoint in that framework's own format."""
+    from ts_core.checkpoints import Checkpoint
+    from ts_core.plugins import framework_of, plugins
+
+    if isinstance(tensors, Checkpoint):
+        return next((info.name for info in plugins() if tensors.format in info.formats), None)
+    return framework_of(source)
+
+
+def label(source: object) -> str:
+    """What a report calls a source: its path, or its type."""
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__
 
 
 @dataclass(frozen=True)
