@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 import mmap
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +20,10 @@ from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BUFFER = 1 << 20  # bytes; small writes are gathered, larger ones go straight from the array to the file
+_WRITE = 1 << 17  # bytes a system call: measured; larger calls make Linux take large, cold pages for its cache
+_BLOCK = 1 << 24  # bytes that are made present, and handed to the disk, at once
+_MADV_POPULATE_READ = 22  # Linux 5.14
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 class MappedFile:
@@ -94,13 +101,27 @@ class OutputFile:
     """A file that is written from start to end: small pieces are gathered, tensors go to the system as they are."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=_BUFFER)
+        self._raw = path.open("wb", buffering=0)
+        self._file = io.BufferedWriter(self._raw, _BUFFER)
         self.position = 0
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
-        self._file.write(data)
+        if len(data) < _BUFFER:
+            self._file.write(data)
+        else:
+            self._file.flush()
+            self._write_large(memoryview(data))
         self.position += len(data)
+
+    def _write_large(self, data: memoryview) -> None:
+        for start in range(0, len(data), _BLOCK):
+            block = data[start : start + _BLOCK]
+            _prefault(block)
+            written = 0
+            while written < len(block):
+                written += self._raw.write(block[written : written + _WRITE])
+            _begin_writeback(self._raw.fileno())
 
     def write_at(self, position: int, data: bytes | memoryview) -> None:
         """Put bytes at a position of their own."""
@@ -121,6 +142,35 @@ class OutputFile:
         """Close the file; after a failure to write it, what was gathered is of no use and fails again."""
         with suppress(OSError):
             self._file.close()
+
+
+def _prefault(data: memoryview) -> None:
+    """Make mapped pages present in one go, which is several times faster than to fault them in one by one."""
+    if (libc := _libc()) is not None:
+        address = np.frombuffer(data, np.uint8).ctypes.data
+        start = address - address % mmap.PAGESIZE
+        libc.madvise(start, address + len(data) - start, _MADV_POPULATE_READ)
+
+
+def _begin_writeback(descriptor: int) -> None:
+    """Let the disk begin with what was written, so that the sync at the end finds little left to wait for."""
+    if (libc := _libc()) is not None:
+        libc.sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
+
+
+@functools.cache
+def _libc() -> Any:
+    """The C library of Linux for two calls that only give advice: where one fails, nothing is lost."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "sync_file_range"):
+        return None
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return libc
 
 
 @contextmanager
