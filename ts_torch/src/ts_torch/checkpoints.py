@@ -352,6 +352,7 @@ def create_checkpoint(path: Path, format: str, index: CheckpointIndex) -> Checkp
 
 
 _ROOT = "archive/"
+_LONGEST = 8 * 255  # bits of an integer that a pickle holds in its short form, the only one that torch reads
 _STORAGE_OF = {dtype: cls for cls, dtype in STORAGES.items() if dtype is not None}
 
 
@@ -395,7 +396,9 @@ def _is_plain(value: object, depth: int = 8) -> bool:
         return depth > 0 and all(
             isinstance(key, str | int) and _is_plain(item, depth - 1) for key, item in value.items()
         )
-    return value is None or type(value) in (bool, int, float, str)
+    if type(value) is int:
+        return value.bit_length() < _LONGEST
+    return value is None or type(value) in (bool, float, str)
 
 
 def _pickled(index: CheckpointIndex, keys: Mapping[str, str], metadata: Mapping[str, object]) -> bytearray:
@@ -440,7 +443,7 @@ def _value(value: object) -> bytes:
         if -(1 << 31) <= value < 1 << 31:
             return b"J" + struct.pack("<i", value)
         size = value.bit_length() // 8 + 1
-        return b"\x8b" + struct.pack("<I", size) + value.to_bytes(size, "little", signed=True)
+        return b"\x8a" + bytes([size]) + value.to_bytes(size, "little", signed=True)
     if isinstance(value, float):
         return b"G" + struct.pack(">d", value)
     if isinstance(value, str):

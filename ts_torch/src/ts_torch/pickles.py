@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ts_core.checkpoints.dtypes import DtypeTable
+from ts_core.checkpoints.dtypes import DtypeTable, is_native
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -177,7 +177,7 @@ class TensorRecord:
             return np.empty(self.shape, self.dtype)
         if byte_order == "<" or self.dtype.itemsize == 1:
             return self._view(self.dtype)
-        if self.dtype.kind in "biufc":
+        if is_native(self.dtype):
             return self._view(self.dtype.newbyteorder(">"))
         width = self.dtype.itemsize  # bfloat16, which exists in the machine's byte order only
         return self._view(np.dtype(f">u{width}")).astype(f"<u{width}").view(self.dtype)

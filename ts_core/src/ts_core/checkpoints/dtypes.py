@@ -26,14 +26,23 @@ def dtype_of(name: str) -> Dtype:
     if name == "qint4x2":
         return PACKED_INT4
     try:
-        return np.dtype(name)
+        dtype = np.dtype(name)
     except TypeError:
-        import ml_dtypes
+        dtype = None
+    if dtype is not None and is_native(dtype):
+        return dtype
+    # Not NumPy's own. Several packages register a "bfloat16" with NumPy, and the last one wins: ask for the right one.
+    import ml_dtypes
 
-        scalar = getattr(ml_dtypes, name, None)
-        if isinstance(scalar, type) and issubclass(scalar, np.generic):
-            return np.dtype(scalar)
-        raise ArgumentError(f"unknown dtype {name!r}: use a name such as float32, float16, bfloat16, int64") from None
+    scalar = getattr(ml_dtypes, name, None)
+    if isinstance(scalar, type) and issubclass(scalar, np.generic):
+        return np.dtype(scalar)
+    raise ArgumentError(f"unknown dtype {name!r}: use a name such as float32, float16, bfloat16, int64")
+
+
+def is_native(dtype: Dtype) -> bool:
+    """Whether NumPy itself has this dtype of numbers (bool counts), in either byte order."""
+    return dtype.char in "?bhilqBHILQefdFD"
 
 
 def dtype_name(dtype: Dtype) -> str:
@@ -61,4 +70,4 @@ class DtypeTable:
 @functools.cache
 def _little_endian(name: str) -> Dtype:
     dtype = dtype_of(name)
-    return dtype if dtype.itemsize == 1 or dtype.kind not in "biufc" else dtype.newbyteorder("<")
+    return dtype.newbyteorder("<") if is_native(dtype) else dtype

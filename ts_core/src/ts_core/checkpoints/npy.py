@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.checkpoints.dtypes import is_native
 from ts_core.checkpoints.files import MappedFile, raw_bytes, reading
 from ts_core.checkpoints.plan import refuse_tensors
 from ts_core.checkpoints.zips import ZipEntry, ZipWriter, read_directory
@@ -43,7 +44,7 @@ class _Header:
             self.shape, self.fortran_order, self.dtype = read(stream)
         if self.dtype.hasobject:
             raise UnsafeCheckpointError(f"{label}: an array of Python objects is a pickle, which is not read")
-        if not _is_native(self.dtype):
+        if not is_native(self.dtype):
             raise CheckpointError(f"{label}: an array of dtype {self.dtype} holds no numbers")
         if any(size < 0 for size in self.shape):
             raise CheckpointError(f"{label}: the shape {self.shape} has a negative size")
@@ -54,11 +55,6 @@ class _Header:
         flat = np.frombuffer(data, np.uint8, self.nbytes, self.offset) if self.nbytes else np.empty(0, np.uint8)
         array: Array = flat.view(self.dtype).reshape(self.shape, order="F" if self.fortran_order else "C")
         return array
-
-
-def _is_native(dtype: np.dtype[Any]) -> bool:
-    """Whether NumPy itself has the dtype, and it holds numbers: then a file can name it."""
-    return dtype.kind in "biufc" and dtype.type.__module__ == "numpy"
 
 
 class NpzReader:
@@ -168,7 +164,7 @@ class NpzWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         # NumPy writes bfloat16 and its like as bare bytes, and reads them back as such.
-        refuse_tensors("npz", (info for info in index.values() if not _is_native(info.dtype)))
+        refuse_tensors("npz", (info for info in index.values() if not is_native(info.dtype)))
         self.dropped = tuple(index.metadata)  # an archive of arrays has no place for metadata
         self._zip = ZipWriter(path)
 
