@@ -263,6 +263,8 @@ def _info(file: MappedFile, name: str, tensor: _Tensor) -> TensorInfo:
     if any(size >= 1 << 63 for size in shape):
         raise file.error(f"{name}: the shape has a negative size")
     if math.prod(shape) * dtype.itemsize != nbytes:
+        if len(tensor.parts) > 1:
+            raise file.error(f"{name!r} is there twice, and not as slices of one tensor")
         raise file.error(f"{name}: {nbytes} bytes are no {tensor.type} of the shape {shape}")
     return TensorInfo(name, shape, dtype, nbytes)
 
