@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase
+from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
 
 ms = pytest.importorskip("mindspore")
 nn = ms.nn
@@ -89,7 +89,10 @@ class TestMindSpore(FrameworkSuite):
         return layer.set_train(False)(*map(ms.Tensor, inputs)).asnumpy()
 
     def layer_classes(self) -> Iterable[type]:
-        return []
+        return [
+            *public_classes(nn, nn.Cell, ["Parameter("]),
+            *public_classes(ms.mint.nn, nn.Cell, ["Parameter(", "register_buffer("]),
+        ]
 
     def loss(self, net: Any) -> float:
         return float(self._loss(net).asnumpy())

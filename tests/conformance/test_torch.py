@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase
+from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -85,7 +85,7 @@ class TestTorch(FrameworkSuite):
             return layer.eval()(*map(torch.from_numpy, inputs)).numpy()
 
     def layer_classes(self) -> Iterable[type]:
-        return []
+        return public_classes(nn, nn.Module, ["Parameter(", "register_buffer("])
 
     def loss(self, net: Any) -> float:
         return self._loss(net).item()

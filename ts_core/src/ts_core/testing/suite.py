@@ -141,6 +141,8 @@ class FrameworkSuite:
             metafunc.parametrize("dtype", self.dtypes)
         if "net_case" in metafunc.fixturenames:
             metafunc.parametrize("net_case", list(self.nets()), ids=lambda case: case.parameters[0][0])
+        if "format" in metafunc.fixturenames:
+            metafunc.parametrize("format", ["safetensors", "npz", *(f for info in ts.plugins() for f in info.formats)])
         if "layer_case" in metafunc.fixturenames:
             metafunc.parametrize("layer_case", list(self.layers()), ids=lambda case: case.kind)
 
@@ -211,11 +213,16 @@ class FrameworkSuite:
 
     def test_is_registered(self) -> None:
         """The plug-in is found through its entry point, and keeps the signatures of the contract."""
+        from ts_core.plugins import registry
+
         infos = {info.name: info for info in ts.plugins()}
         _promise(self.framework in infos, f"an entry point of the group ts_core names {self.plugin}", str(list(infos)))
         info = infos[self.framework]
         _promise(not info.problem, "the plug-in loads and its framework is installed", info.problem)
         _promise(not info.conflicts, "no other plug-in claims the same", "; ".join(info.conflicts))
+        for hook, answering in registry().who_answers().items():
+            there = hasattr(self.module, hook)
+            _promise(not there or self.framework in answering, f"{hook} is marked with @hookimpl", f"{answering}")
 
     def test_info(self) -> None:
         """`framework_info` names the framework, and classes that its tensors and networks really have."""
@@ -545,8 +552,8 @@ class FrameworkSuite:
         self.hook("load_parameters")(net, arrays, True)
         return gradient
 
-    def test_gradients_before_backward(self) -> None:
-        """A network, or an object, that holds no gradients never yields invented ones."""
+    def test_gradients_of_strangers(self) -> None:
+        """An object that holds no gradients never yields invented ones."""
         self.need("gradients", "extract_gradients")
         _promise(self.hook("extract_gradients")(object(), None) is None, "extract_gradients answers None to a stranger")
 
@@ -587,7 +594,11 @@ class FrameworkSuite:
         }
         for hook, arguments in questions.items():
             if hasattr(self.module, hook):
-                _promise(self.hook(hook)(*arguments) is None, f"{hook} answers None to a stranger", repr(stranger))
+                try:
+                    answer = self.hook(hook)(*arguments)
+                except Exception as problem:
+                    answer = problem
+                _promise(answer is None, f"{hook} answers None to a stranger", f"{stranger!r}: {answer!r}")
 
     def test_namesakes(self) -> None:
         """A class that is only called like one of the framework's is a stranger."""
@@ -621,6 +632,45 @@ class FrameworkSuite:
         _promise(writer is None, "create_checkpoint answers None to a format that is not its own", repr(writer))
         _promise(not path.exists(), "create_checkpoint leaves nothing behind for a format that is not its own")
 
+    # What the verbs of the core make of it
+
+    def test_save(self, tmp_path: Path, dtype: str) -> None:
+        """`ts.save` writes a tensor, also inside lists and dicts, and the name says its dtype."""
+        array = self.numbers(dtype)
+        ts.save(tmp_path / "x", [self.tensor(array), {"key": self.tensor(array[0])}])
+        files = sorted(tmp_path.iterdir())
+        names = [path.name.rpartition("_")[0] for path in files]
+        _promise(names == [f"x.0_{dtype}", f"x.1.key_{dtype}"], "ts.save names the dtype of a tensor", f"{names}")
+        for path, expected in zip(files, (array, array[0]), strict=True):
+            saved = np.load(path)
+            _same(saved, expected.astype(saved.dtype), "ts.save writes the numbers of a tensor")
+
+    def test_save_grad(self, tmp_path: Path) -> None:
+        """`ts.save_grad` writes the gradient of a tensor when the backward pass reaches it."""
+        self.need("on_gradient", "on_gradient")
+        array = self.numbers("float32", (2, 3)) + 1
+        returned = self.backward_through(lambda tensor: ts.save_grad(tmp_path / "x", tensor), array)
+        files = list(tmp_path.iterdir())
+        _promise(len(files) == 1, "ts.save_grad writes one file", f"{files}")
+        _same(np.load(files[0]), 2 * array, "ts.save_grad writes the gradient")
+        _same(np.asarray(returned), 2 * array, "ts.save_grad leaves the gradient as it is")
+
+    def test_checkpoint(self, tmp_path: Path, net_case: NetCase, format: str) -> None:
+        """A network comes back bit for bit from every format that can hold it; another one is refused beforehand."""
+        net, fresh = net_case.make(), net_case.make()
+        self.filled(net)
+        before = self.values(net)
+        path = tmp_path / "net"
+        try:
+            ts.save_checkpoint(net, path, format=format)  # type: ignore[arg-type]  # typed for mappings, takes networks
+        except UnsupportedDtypeError as problem:
+            _promise(not path.exists(), "what a format cannot hold is refused before anything is written", str(problem))
+            return
+        with ts.open_checkpoint(path) as checkpoint:
+            _promise(list(checkpoint) == list(before), "a checkpoint holds the network's own names, in order")
+            ts.load_parameters(fresh, checkpoint)
+        _unchanged(self.values(fresh), before, f"a network comes back from {format} bit for bit")
+
     # Randomness
 
     def test_seed(self) -> None:
@@ -634,10 +684,23 @@ class FrameworkSuite:
         _promise(not np.array_equal(drawn[2], drawn[0]), "another seed gives other numbers")
 
 
-def public_classes(namespace: ModuleType, base: type) -> list[type]:
-    """The subclasses of a class that a module offers under public names, the class itself left out."""
+def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = ()) -> list[type]:
+    """The layer classes that a module offers under public names.
+
+    Args:
+        namespace: the framework's module, ``torch.nn``.
+        base: the class of all networks; itself left out.
+        creating: how source code makes a parameter or buffer, ``"register_buffer("``. With it, only those classes are
+            answered whose source, or that of a class they derive from, does so.
+    """
     members = (member for name, member in inspect.getmembers(namespace, inspect.isclass) if not name.startswith("_"))
-    return [cls for cls in members if issubclass(cls, base) and cls is not base]
+    classes = {cls: None for cls in members if issubclass(cls, base) and cls is not base}  # under each name, once
+    return [cls for cls in classes if not creating or _source_has(cls, base, creating)]
+
+
+def _source_has(cls: type, base: type, words: Sequence[str]) -> bool:
+    sources = (inspect.getsource(ancestor) for ancestor in cls.__mro__ if ancestor not in base.__mro__)
+    return any(word in source for source in sources for word in words)
 
 
 def _promise(kept: bool, promise: str, detail: str | None = "") -> None:
