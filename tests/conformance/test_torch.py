@@ -1,17 +1,26 @@
 """The PyTorch plug-in keeps every promise of the contract."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
+
+
+LOSSES = [
+    f"torch.nn.{name}"
+    for name in (
+        *("BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "NLLLoss"),
+        *("MultiLabelSoftMarginLoss", "MultiMarginLoss"),
+    )
+]
 
 
 class Classifier(nn.Module):
@@ -38,6 +47,20 @@ class TestTorch(FrameworkSuite):
         *EXTENDED,
     )
     zero_copy = dtypes
+    gaps: ClassVar = {
+        **dict.fromkeys(LOSSES, "its buffer is the weighting of classes, an argument of the user's"),
+        **{f"torch.nn.LazyBatchNorm{n}d": "becomes a BatchNorm with its first input" for n in (1, 2, 3)},
+        **{f"torch.nn.LazyInstanceNorm{n}d": "becomes an InstanceNorm with its first input" for n in (1, 2, 3)},
+        "torch.nn.FractionalMaxPool2d": "its buffer is random numbers that the user may fix",
+        "torch.nn.FractionalMaxPool3d": "its buffer is random numbers that the user may fix",
+        "torch.nn.LinearCrossEntropyLoss": "experimental",
+        "torch.nn.ParameterDict": "a container, not a layer",
+        "torch.nn.ParameterList": "a container, not a layer",
+    }
+    unproved: ClassVar = {
+        "torch.nn.RNNBase": "the base of RNN, LSTM and GRU",
+        "torch.nn.modules.rnn.RNNCellBase": "the base of the cells, which cannot be made",
+    }
 
     def tensor(self, array: np.ndarray) -> Any:
         if array.dtype.name in EXTENDED:
@@ -70,19 +93,38 @@ class TestTorch(FrameworkSuite):
     def layers(self) -> Iterable[LayerCase]:
         w = WIDTH
         yield LayerCase("linear", lambda: nn.Linear(w, w))
-        yield LayerCase("conv1d", lambda: nn.Conv1d(w, w, w))
-        yield LayerCase("conv2d", lambda: nn.Conv2d(w, w, w))
-        yield LayerCase("conv3d", lambda: nn.Conv3d(w, w, w))
-        yield LayerCase("batch_norm1d", lambda: nn.BatchNorm1d(w))
-        yield LayerCase("batch_norm2d", lambda: nn.BatchNorm2d(w))
-        yield LayerCase("batch_norm3d", lambda: nn.BatchNorm3d(w))
+        yield LayerCase("bilinear", lambda: nn.Bilinear(w, w, w))
+        for n in (1, 2, 3):
+            yield LayerCase(f"conv{n}d", lambda n=n: getattr(nn, f"Conv{n}d")(w, w, w))
+            yield LayerCase(f"conv_transpose{n}d", lambda n=n: getattr(nn, f"ConvTranspose{n}d")(w, w, w))
+            yield LayerCase(f"batch_norm{n}d", lambda n=n: getattr(nn, f"BatchNorm{n}d")(w))
+            yield LayerCase(f"instance_norm{n}d", lambda n=n: getattr(nn, f"InstanceNorm{n}d")(w, affine=True))
+        yield LayerCase("sync_batch_norm", lambda: nn.SyncBatchNorm(w))
+        yield LayerCase("group_norm", lambda: nn.GroupNorm(2, w))
+        yield LayerCase("rms_norm", lambda: nn.RMSNorm(w, eps=EPSILON))
         yield LayerCase("layer_norm", lambda: nn.LayerNorm(w))
         yield LayerCase("embedding", lambda: nn.Embedding(w, w))
+        yield LayerCase("embedding_bag", lambda: nn.EmbeddingBag(w, w))
         yield LayerCase("prelu", lambda: nn.PReLU(w))
+        for name in ("RNN", "GRU", "LSTM"):
+            yield LayerCase(name.lower(), lambda name=name: getattr(nn, name)(w, w, batch_first=True))
+            yield LayerCase(f"{name.lower()}_cell", lambda name=name: getattr(nn, f"{name}Cell")(w, w))
+        yield LayerCase("multi_head_attention", lambda: nn.MultiheadAttention(w, 2, batch_first=True))
+        yield LayerCase("multi_head_attention", lambda: nn.MultiheadAttention(w, 2, kdim=3, vdim=3), runs=False)
+        yield LayerCase("transformer_encoder_layer", lambda: nn.TransformerEncoderLayer(w, 2, 8))
+        yield LayerCase("transformer_decoder_layer", lambda: nn.TransformerDecoderLayer(w, 2, 8))
 
     def run(self, kind: str, layer: Any, *inputs: np.ndarray) -> Any:
+        tensors = [torch.from_numpy(x) for x in inputs]
+        if kind == "lstm_cell":
+            tensors = [tensors[0], tuple(tensors[1:])]
+        if kind == "multi_head_attention":
+            tensors *= 3
         with torch.no_grad():
-            return layer.eval()(*map(torch.from_numpy, inputs)).numpy()
+            output = layer.eval()(*tensors)
+        if kind in ("rnn", "gru", "lstm", "multi_head_attention"):
+            output = output[0]
+        return tuple(part.numpy() for part in output) if isinstance(output, tuple) else output.numpy()
 
     def layer_classes(self) -> Iterable[type]:
         return public_classes(nn, nn.Module, ["Parameter(", "register_buffer("])

@@ -67,7 +67,7 @@ RULES: tuple[LayerRule, ...] = (
     LayerRule("mindspore.nn.Conv3dTranspose", "conv_transpose3d", _WEIGHT_BIAS),
     LayerRule("mindspore.nn.BatchNorm1d", "batch_norm1d", _BATCH_NORM, root_names=_ROOT_BATCH_NORM),
     LayerRule("mindspore.nn.BatchNorm2d", "batch_norm2d", _BATCH_NORM, root_names=_ROOT_BATCH_NORM),
-    LayerRule("mindspore.nn.BatchNorm3d", "batch_norm3d", _inside("bn2d", _BATCH_NORM)),
+    LayerRule("mindspore.nn.BatchNorm3d", "batch_norm3d", {f"bn2d.{name}": role for name, role in _BATCH_NORM.items()}),
     LayerRule("mindspore.nn.SyncBatchNorm", "sync_batch_norm", _BATCH_NORM, root_names=_ROOT_BATCH_NORM),
     LayerRule("mindspore.nn.InstanceNorm1d", "instance_norm1d", _BATCH_NORM, root_names=_ROOT_BATCH_NORM),
     LayerRule("mindspore.nn.InstanceNorm2d", "instance_norm2d", _BATCH_NORM, root_names=_ROOT_BATCH_NORM),

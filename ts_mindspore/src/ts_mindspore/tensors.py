@@ -48,10 +48,8 @@ def _dense(tensor: mindspore.Tensor) -> Array:
 
 def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     """The NumPy (or ``ml_dtypes``) dtype of the same bits as a dtype of MindSpore's."""
-    import mindspore
-
-    extended = EXTENDED_DTYPES.get(str(dtype))
-    return np.dtype(extended if extended is not None else mindspore.dtype_to_nptype(dtype))
+    name = str(dtype)  # MindSpore's names are NumPy's, capitalised: Float32, UInt8, Bool
+    return np.dtype(EXTENDED_DTYPES.get(name, name.lower()))
 
 
 @hookimpl

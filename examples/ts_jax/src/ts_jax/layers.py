@@ -111,7 +111,7 @@ RULES: tuple[LayerRule, ...] = (
     LayerRule("flax.nnx.LayerNorm", "layer_norm", _NORM),
     LayerRule("flax.nnx.RMSNorm", "rms_norm", {"scale": "scale"}),
     LayerRule("flax.nnx.Embed", "embedding", {"embedding": "weight"}),
-    LayerRule("flax.nnx.PReLU", "prelu", {"negative_slope": "weight"}),
+    LayerRule("flax.nnx.PReLU", "prelu", {"negative_slope": "slope"}),
     LayerRule("flax.nnx.MultiHeadAttention", "multi_head_attention", _ATTENTION, _ATTENTION_LAYOUT),
     LayerRule("flax.nnx.OptimizedLSTMCell", "lstm_cell", _BIAS_OF_HIDDEN, _CELL_LAYOUT),
     LayerRule(

@@ -105,8 +105,8 @@ def embedding(roles: Roles, indices: Array) -> Array:
 
 
 def prelu(roles: Roles, x: Array) -> Array:
-    """`weight` (channels,), or one for all: the factor below zero."""
-    return np.where(x > 0, x, x * _per_channel(roles["weight"], x.ndim))
+    """`slope` (channels,), or one for all: the factor below zero."""
+    return np.where(x > 0, x, x * _per_channel(roles["slope"], x.ndim))
 
 
 def multi_head_attention(roles: Roles, x: Array) -> Array:
@@ -158,6 +158,22 @@ def rnn_cell(roles: Roles, x: Array, hidden: Array) -> Array:
     return np.tanh(_affine(roles, "ih", x) + _affine(roles, "hh", hidden))
 
 
+def unrolled(cell: Callable[..., Any], state: int) -> Callable[[Roles, Array], Array]:
+    """One layer of a cell over time, from a state of zeros; roles are those of the cell with `_l0` behind them."""
+
+    def compute(roles: Roles, x: Array) -> Array:
+        roles = {role.removesuffix("_l0"): array for role, array in roles.items()}
+        carried: tuple[Array, ...] = (np.zeros((x.shape[0], WIDTH)),) * state
+        outputs = []
+        for time in range(x.shape[1]):
+            answer = cell(roles, x[:, time], *carried)
+            carried = answer if isinstance(answer, tuple) else (answer,)
+            outputs.append(carried[0])
+        return np.stack(outputs, axis=1)
+
+    return compute
+
+
 def _affine(roles: Roles, side: str, x: Array) -> Array:
     return np.asarray(x @ roles[f"weight_{side}"].T + roles.get(f"bias_{side}", 0.0))
 
@@ -197,6 +213,15 @@ KINDS: dict[str, Kind] = {
     "rnn_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, rnn_cell),
     "gru_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, gru_cell),
     "lstm_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 3, lstm_cell),
+    "sync_batch_norm": Kind(_NORM, (_image(2),), batch_norm),
+    **{
+        name: Kind(f"one layer, {WIDTH} features, {WIDTH} units, the batch before time", ((3, 5, WIDTH),), compute)
+        for name, compute in (
+            ("rnn", unrolled(rnn_cell, 1)),
+            ("gru", unrolled(gru_cell, 1)),
+            ("lstm", unrolled(lstm_cell, 2)),
+        )
+    },
     **{f"batch_norm{n}d": Kind(_NORM, (_image(n),), batch_norm) for n in (2, 3)},
     **{f"instance_norm{n}d": Kind(f"{_NORM}, with scale and bias", (_image(n),), instance_norm) for n in (1, 2, 3)},
     **{

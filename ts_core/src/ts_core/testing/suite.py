@@ -58,10 +58,12 @@ class LayerCase:
         kind: its canonical kind. Where :data:`KINDS` knows it, the layer is made as `settings` there says, and the
             suite compares what it computes with the definition.
         make: a new layer with parameters of its own at each call.
+        runs: whether the framework can compute it where the suite runs.
     """
 
     kind: str
     make: Callable[[], object]
+    runs: bool = True
 
 
 class FrameworkSuite:
@@ -85,6 +87,8 @@ class FrameworkSuite:
     absent: ClassVar[Mapping[str, str]] = {}
     #: public names of layer classes with parameters that have no rule → why
     gaps: ClassVar[Mapping[str, str]] = {}
+    #: classes of rules that no layer case proves → why
+    unproved: ClassVar[Mapping[str, str]] = {}
 
     # What the author fills in
 
@@ -143,8 +147,10 @@ class FrameworkSuite:
             metafunc.parametrize("net_case", list(self.nets()), ids=lambda case: case.parameters[0][0])
         if "format" in metafunc.fixturenames:
             metafunc.parametrize("format", ["safetensors", "npz", *(f for info in ts.plugins() for f in info.formats)])
-        if "layer_case" in metafunc.fixturenames:
-            metafunc.parametrize("layer_case", list(self.layers()), ids=lambda case: case.kind)
+        for name, cases in (("layer_case", self.layers()), ("defined_case", self.layers())):
+            if name in metafunc.fixturenames:
+                chosen = [case for case in cases if name == "layer_case" or (case.kind in KINDS and case.runs)]
+                metafunc.parametrize(name, chosen, ids=lambda case: case.kind)
 
     @property
     def module(self) -> ModuleType:
@@ -441,13 +447,13 @@ class FrameworkSuite:
             _promise(rule.cls.partition(".")[0] in self.packages, "a rule is for a class of the framework", rule.cls)
 
     def test_every_rule_has_a_case(self) -> None:
-        """`layers()` has a case for every rule, so that each one is proved."""
+        """`layers()` has a case for every rule, so that each one is proved, or the rule is listed in `unproved`."""
         rules = list(self.hook("layer_rules")())
         layers = [(case.kind, type(case.make())) for case in self.layers()]
         unproved = [
             f"{rule.cls} as {rule.kind}"
             for rule in rules
-            if rule.cls not in self.gaps
+            if rule.cls not in self.unproved
             and not any(
                 kind == rule.kind and any(is_class(base, rule.cls) for base in cls.__mro__) for kind, cls in layers
             )
@@ -485,12 +491,10 @@ class FrameworkSuite:
                 (shape,) = parameter.layout.inverse().shapes(parameter.shape)
                 _promise(shape == canonical.shape, f"the layout of {parameter.name} works on shapes", f"{shape}")
 
-    def test_layer_computes_its_kind(self, layer_case: LayerCase) -> None:
+    def test_layer_computes_its_kind(self, defined_case: LayerCase) -> None:
         """Filled through its roles and layouts, the layer computes what its canonical kind is defined to compute."""
-        if layer_case.kind not in KINDS:
-            pytest.skip(f"no definition of {layer_case.kind} to compare with")
-        kind = KINDS[layer_case.kind]
-        layer = layer_case.make()
+        kind = KINDS[defined_case.kind]
+        layer = defined_case.make()
         arrays = self.filled(layer)
         roles: dict[str, Array] = {}
         for parameter in self.parameters(layer):
@@ -505,12 +509,12 @@ class FrameworkSuite:
         try:
             expected = kind.compute(roles, *(x if kind.integers else x.astype(np.float64) for x in inputs))
         except KeyError as role:
-            _promise(False, f"a {layer_case.kind} has the roles of its definition", f"{role} is not in {list(roles)}")
-        computed = self.run(layer_case.kind, layer, *inputs)
+            _promise(False, f"a {defined_case.kind} has the roles of its definition", f"{role} is not in {list(roles)}")
+        computed = self.run(defined_case.kind, layer, *inputs)
         for ours, theirs in zip(_tuple(expected), _tuple(computed), strict=True):
             _promise(
                 ours.shape == np.shape(theirs) and np.allclose(ours, theirs, rtol=1e-4, atol=1e-4),
-                f"roles and layouts of the rule for {layer_case.kind} mean what the kind defines",
+                f"roles and layouts of the rule for {defined_case.kind} mean what the kind defines",
                 f"largest difference {np.abs(ours - theirs).max() if ours.shape == np.shape(theirs) else 'of shapes'}",
             )
 
