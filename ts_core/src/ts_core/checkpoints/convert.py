@@ -94,6 +94,8 @@ def convert(
             translated = found.apply(tensors)
             rows = mapped_rows(tensors.index, translated, found.entries)
             rows += not_applicable_rows(tensors.index, found.unmatched_source)
+            place_of = {name: number for number, name in enumerate(tensors.index)}
+            rows = tuple(sorted(rows, key=lambda row: place_of[str(row.source)]))
             notes += found.notes
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
@@ -135,6 +137,7 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
     """Nothing is lost silently: a map has to say something of every tensor of the source."""
     said = {name for entry in weight_map.entries for name in entry.source}
     said.update(unmatched.name for unmatched in weight_map.unmatched_source)
+    said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
     problems = [f"  {name}: the weight map does not mention it" for name in source if name not in said]
     problems += [
         f"  {u.name}: {u.reason}" + (f" (nearest: {', '.join(u.candidates)})" if u.candidates else "")
@@ -143,7 +146,10 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
     ]
     problems += [f"  {', '.join(a.source)}: {a.reason} ({', '.join(a.target)})" for a in weight_map.ambiguous]
     if problems:
-        raise WeightMapError("the weight map leaves these open, and nothing was written:\n" + "\n".join(problems))
+        raise WeightMapError(
+            "the weight map leaves these open, and nothing was written; a target network or checkpoint (target=, on "
+            "the command line --like) or a finished map (weight_map=, --map) settles them:\n" + "\n".join(problems)
+        )
 
 
 class CastTensors(LazyTensors):

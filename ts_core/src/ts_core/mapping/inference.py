@@ -33,6 +33,8 @@ WEIGHT_RANKS: Mapping[str, int] = {
 }
 # Kinds whose parameters all have one shape; of one dimension unless a bias of that shape stands beside the scale.
 ONE_SHAPE = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "sync_batch_norm", "prelu")
+# Kinds that only stand beside convolutions over volumes: not to be inferred from a file that has none.
+VOLUMETRIC_NORMS = ("batch_norm3d", "instance_norm3d")
 # Kinds too rare to be inferred from names that another kind shares.
 NEVER_INFERRED = ("bilinear",)
 
@@ -75,18 +77,19 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
         if not taken.intersection(reading.names.values()):
             taken.update(reading.names.values())
             found[next(iter(reading.names.values()))] = reading
+    has_volumes = any(len(info.shape) == WEIGHT_RANKS["conv3d"] for info in index.values())
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     for name in index:
         if name not in taken:
             layer, _, local = name.rpartition(".")
             groups[layer][local] = name
     for layer, names in groups.items():
-        kinds = tuple(_kinds(names, index, rules))
+        kinds = tuple(_kinds(names, index, rules, has_volumes))
         if kinds:
             found[next(iter(names.values()))] = Reading(layer, names, kinds)
             continue
         for local, name in names.items():
-            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
+            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules, has_volumes)))
     return [found[name] for name in index if name in found]
 
 
@@ -128,11 +131,15 @@ def _required_parts(rule: LayerRule) -> set[str]:
     return _parts(rule.roles)
 
 
-def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Kind]:
+def _kinds(
+    names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...], has_volumes: bool
+) -> Iterator[Kind]:
     shapes = {local: index[name].shape for local, name in names.items()}
     seen = set()
     for rule in rules:
         if rule.kind in NEVER_INFERRED or not names.keys() <= rule.roles.keys():
+            continue
+        if rule.kind in VOLUMETRIC_NORMS and not has_volumes:
             continue
         kind = _kind(rule, names)
         key = (kind.kind, tuple(kind.roles.items()), tuple(kind.layout.items()))

@@ -52,7 +52,7 @@ def translate(source: LazyTensors, framework: str) -> WeightMap:
         results = {}
         for place in places:
             target, transform = spell(place)
-            results[target, transform] = place.kind
+            results.setdefault((target, transform), place.kind)
         names = tuple(dict.fromkeys(place.name for place in places))
         if len(results) > 1:
             kinds = ", ".join(f"{kind} ({rename(target)})" for (target, _), kind in results.items())
