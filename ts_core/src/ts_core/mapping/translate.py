@@ -49,7 +49,7 @@ def translate(source: LazyTensors, framework: str) -> WeightMap:
     spell = _speller(framework)
     entries, open_ = [], []
     for places in _places(source):
-        results = {}
+        results: dict[tuple[str, Transform | None], str | None] = {}
         for place in places:
             target, transform = spell(place)
             results.setdefault((target, transform), place.kind)
