@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -582,6 +583,14 @@ def load(source: Source, persistent_load: Callable[[Any], object] | None = None)
     """
     try:
         content: object = SafeUnpickler(source, persistent_load).load()
-    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, OverflowError) as problem:
+    except (
+        pickle.UnpicklingError,
+        struct.error,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+    ) as problem:
         raise MalformedError(f"the pickle is damaged: {type(problem).__name__}: {problem}") from problem
     return content

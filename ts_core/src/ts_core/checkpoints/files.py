@@ -7,6 +7,7 @@ import io
 import math
 import mmap
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -182,5 +183,5 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, struct.error) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
