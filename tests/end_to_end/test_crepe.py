@@ -24,7 +24,7 @@ def test_the_demo_passes(demo):
 
 def test_it_shows_what_it_did(demo):
     assert "The list of conversion result" in demo.stdout
-    assert "conv1_BN.running_mean |" in demo.stdout
+    assert "running_mean->moving_mean" in demo.stdout
     assert "The list of comparison results for values" in demo.stdout
     assert demo.stdout.count("MindSpore hears") == 5
 
