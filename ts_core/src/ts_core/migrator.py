@@ -17,11 +17,11 @@ from ts_core.compare.report import Report, write_text
 from ts_core.compare.verb import check_tolerances, compare_folders, compare_opened, label
 from ts_core.conversion import ConversionReport, mapped_rows
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError
+from ts_core.mapping.transfer import transfer
 from ts_core.mapping.verbs import weight_map as make_weight_map
 from ts_core.mapping.weight_map import WeightMap
-from ts_core.parameters import load_parameters, parameters
 from ts_core.plugins import framework_of
-from ts_core.sources import open_source
+from ts_core.sources import NetworkTensors, open_source
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -75,9 +75,10 @@ def get_weight_map(
     if weight_map_save_path is not None:
         _require_folder_of(weight_map_save_path, "weight_map_save_path")
     try:
-        found = make_weight_map(pt_net, framework if target is None else target, prefix=weight_name_prefix)
+        source = NetworkTensors(pt_net)
     except ArgumentTypeError as problem:
         raise ArgumentTypeError(f"pt_net: {problem}") from problem
+    found = make_weight_map(source, framework if target is None else target, prefix=weight_name_prefix)
     if custom_name_func is not None:
         found = found.with_names(_called(custom_name_func, found.to_pair()[0]))
     if weight_map_save_path is not None:
@@ -150,16 +151,16 @@ def convert_weight_and_load(weight_map_path: StrPath, pt_file_path: StrPath, net
         What became of every parameter.
 
     Raises:
-        LoadError: the converted tensors and the network do not fit; the network is unchanged.
         ArgumentTypeError: `net` is not a network.
-        WeightMapError: the map and the file do not hold the same names; the message lists them.
+        WeightMapError: the map and the file do not hold the same names, or the converted tensors and the network do
+            not fit; the message lists what, and the network is unchanged.
         CheckpointError: the file cannot be read.
     """
-    places = {parameter.name for parameter in parameters(net)}
-    with _converted(weight_map_path, None, pt_file_path, None) as (tensors, report):
-        wanted = {name: tensors[name] for name in tensors if name in places or not name.endswith("num_batches_tracked")}
-        load_parameters(net, wanted)
-    return report
+    found = _given_map(weight_map_path, None)
+    with _torch_tensors(pt_file_path, None) as source:
+        _require_same_names(found, source)
+        report = transfer(source, net, weight_map=found)
+    return replace(report, source_framework="torch", target_framework="mindspore")
 
 
 def save_net_and_weight_params(
@@ -511,17 +512,21 @@ def _converted(
 ) -> Iterator[tuple[LazyTensors, ConversionReport]]:
     """A torch file, or dict, seen through a weight map that holds exactly its names."""
     found = _given_map(map_path, map_pair)
-    if file_path is None and tensors is None:
-        raise ArgumentError("one of pt_file_path and pt_param_dict must be given")
-    try:
-        source = open_source(file_path if tensors is None else tensors)
-    except (NoParametersError, NoPluginError) as problem:  # the latter: a dict that holds more than tensors
-        raise NoParametersError(f"PTH file parsing failed, possible reasons: {problem}") from problem
-    with source:
+    with _torch_tensors(file_path, tensors) as source:
         _require_same_names(found, source)
         target = found.apply(source)
         rows = mapped_rows(source.index, target, found.entries)
         yield target, ConversionReport(rows, source_framework="torch", target_framework="mindspore")
+
+
+def _torch_tensors(file_path: StrPath | None, tensors: Mapping[str, Any] | None) -> LazyTensors:
+    """A torch file, or a dict in its place."""
+    if file_path is None and tensors is None:
+        raise ArgumentError("one of pt_file_path and pt_param_dict must be given")
+    try:
+        return open_source(file_path if tensors is None else tensors)
+    except (NoParametersError, NoPluginError) as problem:  # the latter: a dict that holds more than tensors
+        raise NoParametersError(f"PTH file parsing failed, possible reasons: {problem}") from problem
 
 
 def _require_same_names(found: WeightMap, source: LazyTensors) -> None:

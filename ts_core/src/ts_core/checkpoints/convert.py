@@ -144,7 +144,7 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
         for u in (*weight_map.unmatched_source, *weight_map.unmatched_target)
         if not u.harmless
     ]
-    problems += [f"  {', '.join(a.source)}: {a.reason} ({', '.join(a.target)})" for a in weight_map.ambiguous]
+    problems += [f"  {', '.join(a.source)} -> {' or '.join(a.target)}: {a.reason}" for a in weight_map.ambiguous]
     if problems:
         raise WeightMapError(
             "the weight map leaves these open, and nothing was written; a target network or checkpoint (target=, on "

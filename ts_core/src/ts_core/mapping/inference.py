@@ -7,9 +7,9 @@ a ``bias`` of one is a linear layer. What fits several kinds of layer stays open
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ts_core.errors import WeightMapError
 from ts_core.model import LayerRule, TensorInfo
@@ -33,10 +33,8 @@ WEIGHT_RANKS: Mapping[str, int] = {
 }
 # Kinds whose parameters all have one shape; of one dimension unless a bias of that shape stands beside the scale.
 ONE_SHAPE = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "sync_batch_norm", "prelu")
-# Kinds that only stand beside convolutions over volumes: not to be inferred from a file that has none.
-VOLUMETRIC_NORMS = ("batch_norm3d", "instance_norm3d")
-# Kinds too rare to be inferred from names that another kind shares.
-NEVER_INFERRED = ("bilinear",)
+# Kinds too rare to be inferred from names that another kind shares, or no other than that kind to a file.
+NEVER_INFERRED = ("bilinear", "sync_batch_norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,13 @@ class Reading:
         layer: the path of the layer.
         names: local name → name in the file.
         kinds: every way to read the group; none for a parameter that belongs to no known layer.
+        likely: those of them that go with the rest of the file, where it tells.
     """
 
     layer: str
     names: Mapping[str, str]
     kinds: tuple[Kind, ...]
+    likely: tuple[Kind, ...] = ()
 
 
 def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> list[Reading]:
@@ -77,20 +77,52 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
         if not taken.intersection(reading.names.values()):
             taken.update(reading.names.values())
             found[next(iter(reading.names.values()))] = reading
-    has_volumes = any(len(info.shape) == WEIGHT_RANKS["conv3d"] for info in index.values())
     groups: dict[str, dict[str, str]] = defaultdict(dict)
     for name in index:
         if name not in taken:
             layer, _, local = name.rpartition(".")
             groups[layer][local] = name
     for layer, names in groups.items():
-        kinds = tuple(_kinds(names, index, rules, has_volumes))
+        kinds = tuple(_kinds(names, index, rules))
         if kinds:
             found[next(iter(names.values()))] = Reading(layer, names, kinds)
             continue
         for local, name in names.items():
-            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules, has_volumes)))
-    return [found[name] for name in index if name in found]
+            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
+    return _by_company([found[name] for name in index if name in found], index)
+
+
+def _by_company(readings: list[Reading], index: Mapping[str, TensorInfo]) -> list[Reading]:
+    """The same readings, with the number of dimensions that the rest of the file tells where a layer leaves it open.
+
+    A norm looks the same in one dimension and in three, and a framework may store a 1-D convolution as a 2-D one of
+    height 1. The convolutions that leave no doubt tell.
+    """
+    ranks = set()
+    for reading in readings:
+        found = {dimension(kind.kind) for kind in reading.kinds if kind.kind.startswith("conv")}
+        if len(found) == 1:
+            ranks |= found
+    weights = {info.shape for info in index.values() if len(info.shape) == 4}
+    if not ranks and any(shape[3] > 1 for shape in weights) and all(shape[2] == 1 for shape in weights):
+        ranks = ranks | {1}  # every kernel is a line
+    return [_narrowed(reading, ranks) for reading in readings]
+
+
+def _narrowed(reading: Reading, ranks: Set[int | None]) -> Reading:
+    open_ = {dimension(kind.kind) for kind in reading.kinds} - {None}
+    if len(open_) < 2:
+        return reading
+    if not any(kind.kind.startswith("conv") for kind in reading.kinds) and 3 not in ranks:
+        # Nothing but a convolution makes three dimensions; whether there is one or there are two tells no norm apart.
+        return replace(reading, kinds=tuple(kind for kind in reading.kinds if dimension(kind.kind) != 3))
+    likely = tuple(kind for kind in reading.kinds if dimension(kind.kind) in {None, *(open_ & ranks)})
+    return replace(reading, likely=likely) if open_ & ranks else reading
+
+
+def dimension(kind: str) -> int | None:
+    """The number of dimensions in the name of a kind, None when it has none."""
+    return int(kind[-2]) if kind.endswith(("1d", "2d", "3d")) else None
 
 
 def _nested(index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Reading]:
@@ -131,15 +163,11 @@ def _required_parts(rule: LayerRule) -> set[str]:
     return _parts(rule.roles)
 
 
-def _kinds(
-    names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...], has_volumes: bool
-) -> Iterator[Kind]:
+def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Kind]:
     shapes = {local: index[name].shape for local, name in names.items()}
     seen = set()
     for rule in rules:
         if rule.kind in NEVER_INFERRED or not names.keys() <= rule.roles.keys():
-            continue
-        if rule.kind in VOLUMETRIC_NORMS and not has_volumes:
             continue
         kind = _kind(rule, names)
         key = (kind.kind, tuple(kind.roles.items()), tuple(kind.layout.items()))
@@ -168,12 +196,10 @@ def _fits(kind: Kind, shapes: Mapping[str, Shape]) -> bool:
         weight = canonical.get("weight")
         return weight is not None and len(weight) == WEIGHT_RANKS[kind.kind] and len(canonical.get("bias", (0,))) == 1
     if kind.kind.startswith(ONE_SHAPE):
+        # A batch norm keeps statistics; an instance norm hardly ever does.
+        if ("mean" in canonical) != ("batch_norm" in kind.kind):
+            return False
         sizes = {shape for role, shape in canonical.items() if role != "batch_count"}
         ranks = {len(shape) for shape in sizes}
         return len(sizes) == 1 and (ranks == {1} or (kind.kind == "layer_norm" and len(canonical) > 1))
     return True
-
-
-def is_ambiguous(results: Iterable[Any]) -> bool:
-    """Whether several ways to read a group lead to different results."""
-    return len(set(results)) > 1

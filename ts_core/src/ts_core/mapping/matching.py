@@ -47,19 +47,21 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
     """A map that the user gave, with what it leaves out of this source and this target explained.
 
     Raises:
-        WeightMapError: it leads to names that the target does not have.
+        WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
     """
-    unknown = [name for entry in given for name in entry.target if name not in target.index]
+    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    needless = {slot.name for slot in _all_slots(left) if _harmless(slot)}
+    entries = [e for e in given if set(e.target) <= target.index.keys() or not needless.issuperset(e.source)]
+    unknown = [name for entry in entries for name in entry.target if name not in target.index]
     if unknown:
         raise WeightMapError(f"the weight map leads to names that the target lacks: {', '.join(unknown)}")
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
-    taken = {name: entry for entry in given for name in entry.target}
-    used = {name: entry for entry in given for name in entry.source}
+    taken = {name: entry for entry in entries for name in entry.target}
+    used = {name: entry for entry in entries for name in entry.source}
     known = {u.name: u for u in given.unmatched_source}
     explain_left = _Explainer(right, taken, {}, "target")
     explain_right = _Explainer(left, used, {}, "source")
     return WeightMap(
-        given.entries,
+        entries,
         unmatched_source=[known.get(s.name) or explain_left(s) for s in _all_slots(left) if s.name not in used],
         unmatched_target=[explain_right(s) for s in _all_slots(right) if s.name not in taken],
         ambiguous=given.ambiguous,

@@ -52,7 +52,7 @@ def transfer(
         found = match_sources(tensors, wanted) if weight_map is None else unmatched_by(weight_map, tensors, wanted)
         mapped = found.apply(tensors)
         wrong = [
-            Unmatched(name, info.shape, f"the network has the shape {places[name].shape}")
+            Unmatched(name, info.shape, f"the network has {places[name].shape}, the map gives {info.shape}")
             for name, info in mapped.index.items()
             if name in places and info.shape != places[name].shape
         ]
@@ -74,7 +74,7 @@ def transfer(
 def _problems(found: WeightMap, wrong: Iterable[Unmatched]) -> list[str]:
     """What strictness does not allow, a line each."""
     lines = [f"ambiguous: {', '.join(a.source)} -> {' or '.join(a.target)}: {a.reason}" for a in found.ambiguous]
-    lines += [f"wrong shape: {u.name} would get {u.shape}: {u.reason}" for u in wrong]
+    lines += [f"wrong shape: {u.name}: {u.reason}" for u in wrong]
     for title, unmatched in (("no place for", found.unmatched_source), ("nothing for", found.unmatched_target)):
         lines += [f"{title} {u.name} {u.shape}: {u.reason}" for u in unmatched if u.severity == ERROR]
     return lines

@@ -10,13 +10,17 @@ from ts_core.errors import WeightMapError
 from ts_core.mapping.inference import read_layers
 from ts_core.mapping.transforms import Transform, chain
 from ts_core.mapping.verbs import layer_rules
-from ts_core.mapping.weight_map import Ambiguity, MapEntry, WeightMap
+from ts_core.mapping.weight_map import CERTAIN, LIKELY, Ambiguity, MapEntry, WeightMap
 from ts_core.model import LayerRule, Parameter
 from ts_core.plugins import registry, require_framework
 from ts_core.sources import NetworkTensors
 
 # What wrappers put before every name: data parallelism, compilation.
 WRAPPERS = ("module.", "_orig_mod.")
+_SHOWN = 3  # names that a note lists
+
+
+_Result = tuple[str, Transform | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class _Place:
     kind: str | None = None
     role: str | None = None
     layout: Transform | None = None
+    likely: bool = False
 
 
 def translate(source: LazyTensors, framework: str) -> WeightMap:
@@ -49,19 +54,33 @@ def translate(source: LazyTensors, framework: str) -> WeightMap:
     spell = _speller(framework)
     entries, open_ = [], []
     for places in _places(source):
-        results: dict[tuple[str, Transform | None], str | None] = {}
-        for place in places:
-            target, transform = spell(place)
-            results.setdefault((target, transform), place.kind)
-        names = tuple(dict.fromkeys(place.name for place in places))
+        name, certainty = places[0].name, CERTAIN
+        results = _results(places, spell)
+        likely = [place for place in places if place.likely]
+        if len(results) > 1 and likely:
+            results, certainty = _results(likely, spell), LIKELY
         if len(results) > 1:
             kinds = ", ".join(f"{kind} ({rename(target)})" for (target, _), kind in results.items())
             targets = tuple(dict.fromkeys(rename(target) for target, _ in results))
-            open_.append(Ambiguity(names, targets, f"the file does not tell what it is: {kinds}"))
+            open_.append(Ambiguity((name,), targets, f"a file alone does not tell what it is: {kinds}"))
             continue
         ((target, transform),) = results
-        entries.append(MapEntry(names, (rename(target),), transform, how="rule"))
+        entries.append(MapEntry((name,), (rename(target),), transform, "rule", certainty))
+    taken = [entry.source[0] for entry in entries if entry.certainty == LIKELY]
+    if taken:
+        notes.append(
+            f"the number of dimensions of {len(taken)} tensors was taken from the other layers of the file: "
+            f"{', '.join(taken[:_SHOWN])}{', ...' if len(taken) > _SHOWN else ''}"
+        )
     return WeightMap(entries, ambiguous=open_, order=source, notes=notes)
+
+
+def _results(places: Iterable[_Place], spell: Callable[[_Place], _Result]) -> dict[_Result, str | None]:
+    """The different outcomes of several ways to read a tensor, each with the first kind that leads to it."""
+    results: dict[_Result, str | None] = {}
+    for place in places:
+        results.setdefault(spell(place), place.kind)
+    return results
 
 
 def _places(source: LazyTensors) -> Iterator[list[_Place]]:
@@ -74,8 +93,9 @@ def _places(source: LazyTensors) -> Iterator[list[_Place]]:
     for reading in read_layers(source.index, layer_rules(source)):
         for local, name in reading.names.items():
             places[name] = [
-                _Place(name, name, reading.layer, kind.kind, kind.roles[local], kind.layout.get(kind.roles[local]))
+                _Place(name, name, reading.layer, kind.kind, role, kind.layout.get(role), kind in reading.likely)
                 for kind in reading.kinds
+                for role in (kind.roles[local],)
             ] or [_Place(name, name, reading.layer)]
     yield from (places[name] for name in source)
 
@@ -88,7 +108,7 @@ def _persistent(parameters: Iterable[Parameter]) -> Iterator[Parameter]:
             yield parameter
 
 
-def _speller(framework: str) -> Callable[[_Place], tuple[str, Transform | None]]:
+def _speller(framework: str) -> Callable[[_Place], _Result]:
     """How the framework calls a parameter and stores it."""
     tables = registry().each("layer_rules")
     if framework not in tables:
