@@ -1,4 +1,7 @@
-"""``ts.compare``: anything against anything."""
+"""``ts.compare``: anything against anything.
+
+``import ts_core`` imports this module; what does the work is imported when there is some.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeGuard
 
-from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.compare.metrics import Tolerance
-from ts_core.compare.report import Report
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from ts_core.checkpoints.protocols import LazyTensors
     from ts_core.compare.engine import Handle, Tolerances
     from ts_core.compare.folders import NamePair, NpyFolder
+    from ts_core.compare.report import Report
     from ts_core.mapping.weight_map import WeightMap
 
 
@@ -123,6 +125,7 @@ def compare_opened(
     """
     from ts_core.compare.engine import compare_pairs, compare_shapes
     from ts_core.compare.pairing import pair_up
+    from ts_core.compare.report import Report
 
     pairs = pair_up(original, target, steps)
     sources = (original if steps is None else steps.apply(original), target)
@@ -152,6 +155,7 @@ def compare_folders(
         ComparisonError: no pair has two names.
     """
     from ts_core.compare.engine import FolderHandle, Pair, compare_pairs
+    from ts_core.compare.report import Report
 
     if not any(ours is not None and theirs is not None for ours, theirs in names):
         raise ComparisonError(
@@ -180,6 +184,7 @@ def check_tolerances(
         ArgumentError: one is negative or NaN.
     """
     from ts_core.compare.engine import Tolerances
+    from ts_core.compare.metrics import Tolerance
 
     if not isinstance(equal_nan, bool):
         raise ArgumentTypeError(f"equal_nan must be a bool, not {type(equal_nan).__name__}")
@@ -206,6 +211,8 @@ def _tolerance(name: str, value: object) -> float:
 
 
 def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
+    from ts_core.checkpoints.protocols import LazyTensors
+
     return isinstance(source, Mapping) and not isinstance(source, LazyTensors)
 
 
