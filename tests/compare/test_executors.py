@@ -1,0 +1,232 @@
+"""Threads, processes, clusters: the same rows whoever compares, and a clean end when somebody interrupts."""
+
+import multiprocessing
+import signal
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import ts_core as ts
+from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.compare import engine
+from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ComparisonError
+from ts_core.model import CheckpointIndex, TensorInfo
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """Two files: a tensor of several pieces, one that differs, one of another shape, one alone on either side."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    rng = np.random.default_rng(0)
+    original = {f"layers.{i}.weight": rng.standard_normal((20, 30)).astype("f4") for i in range(40)}
+    original |= {
+        "embedding": rng.standard_normal((5000, 2000)).astype("f4"),
+        "shape": np.ones(3, "f4"),
+        "only.here": np.ones(2, "f4"),
+    }
+    target = original | {"shape": np.ones(4, "f4"), "layers.3.weight": original["layers.3.weight"] + np.float32(0.1)}
+    target["embedding"] = original["embedding"].copy()
+    target["embedding"][4321, 1234] += 1
+    target["only.there"] = target.pop("only.here")
+    paths = str(folder / "original.npz"), str(folder / "target.npz")
+    for tensors, path in zip((original, target), paths, strict=True):
+        ts.save_checkpoint(tensors, path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def expected(checkpoints):
+    return ts.compare(*checkpoints, workers=1).rows
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def test_the_expected_rows(expected):
+    found = {row.name: row for row in expected}
+    assert found["embedding"].metrics.worst == (4321, 1234)
+    assert found["embedding"].metrics.unequal == 1
+    failed = {row.name for row in expected if not row}
+    assert failed == {"embedding", "shape", "layers.3.weight", "only.here", "only.there"}
+
+
+@pytest.mark.parametrize("workers", [None, 2, 7])
+def test_the_number_of_threads_changes_nothing(checkpoints, expected, workers):
+    assert ts.compare(*checkpoints, workers=workers).rows == expected
+
+
+def test_processes_open_the_files_themselves(checkpoints, expected, processes):
+    assert ts.compare(*checkpoints, executor=processes).rows == expected
+
+
+def test_a_thread_pool_of_the_caller_is_not_shut_down(checkpoints, expected):
+    with ThreadPoolExecutor(2) as pool:
+        assert ts.compare(*checkpoints, executor=pool).rows == expected
+        assert pool.submit(lambda: 1).result() == 1
+
+
+def test_what_is_in_no_file_is_sent_to_processes(processes):
+    original = {"big": np.zeros((3000, 4000), "f4"), "small": np.ones(3)}
+    target = {"big": np.zeros((3000, 4000), "f4"), "small": np.ones(3)}
+    target["big"][2999, 3999] = 1
+    report = ts.compare(original, target, executor=processes)
+    assert [row.name for row in report.failed] == ["big"]
+    assert report.failed[0].metrics.worst == (2999, 3999)
+
+
+def test_a_weight_map_travels_to_processes(tmp_path, processes):
+    conv = np.arange(6.0, dtype="f4").reshape(1, 2, 3)
+    ts.save_checkpoint({"c.weight": conv, "b.weight": np.ones(2, "f4")}, tmp_path / "a.npz")
+    ts.save_checkpoint({"c.weight": conv[:, :, None], "b.gamma": np.ones(2, "f4")}, tmp_path / "b.npz")
+    names = {"c.weight": "c.weight", "b.weight": "b.gamma"}
+    layouts = {"c.weight": {"transform": "insert_axis", "axis": 2}}
+    assert ts.compare(tmp_path / "a.npz", tmp_path / "b.npz", weight_map=(names, layouts), executor=processes)
+
+
+def test_folders_in_processes(tmp_path, processes):
+    for folder in ("a", "b"):
+        ts.save(tmp_path / folder / "x", [np.ones(3), np.zeros(2)])
+    assert ts.migrator.compare_list_dir(tmp_path / "a", tmp_path / "b", executor=processes)
+
+
+def test_a_dask_cluster(checkpoints, expected):
+    distributed = pytest.importorskip("dask.distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        client.get_executor() as pool,
+    ):
+        assert ts.compare(*checkpoints, executor=pool).rows == expected
+
+
+def _die(_):
+    import os
+
+    os._exit(1)
+
+
+def test_workers_that_die_are_an_error_and_not_a_success(checkpoints):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(_die, 0).exception()
+        with pytest.raises(ComparisonError, match="executor lost its workers"):
+            ts.compare(*checkpoints, executor=pool)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"workers": 0}, ArgumentError),
+        ({"workers": -1}, ArgumentError),
+        ({"workers": "2"}, ArgumentTypeError),
+        ({"workers": True}, ArgumentTypeError),
+        ({"executor": "dask"}, ArgumentTypeError),
+    ],
+)
+def test_wrong_workers(checkpoints, arguments, error):
+    with pytest.raises(error, match=next(iter(arguments))):
+        ts.compare(*checkpoints, **arguments)
+
+
+class _Counting(Executor):
+    """Runs at once, and remembers how much was asked for."""
+
+    def __init__(self):
+        self.submitted = 0
+
+    def submit(self, function, /, *args, **kwargs):
+        from concurrent.futures import Future
+
+        self.submitted += 1
+        future = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
+def test_one_large_tensor_is_shared_out():
+    pool, large = _Counting(), np.zeros(3 * engine.PIECE, np.int8)
+    assert ts.compare({"a": large}, {"a": large}, executor=pool)
+    assert pool.submitted == 3
+
+
+class _Tensors(LazyTensors):
+    """A source whose tensors come from a function."""
+
+    def __init__(self, names, read):
+        self._index = CheckpointIndex({name: TensorInfo(name, (1,), np.dtype("f4"), 1 << 24) for name in names})
+        self._read = read
+
+    @property
+    def index(self):
+        return self._index
+
+    def read(self, name):
+        return self._read(name)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_unreadable_tensor_is_a_row(workers):
+    def read(name):
+        if name == "b":
+            raise CheckpointError("b: the file is damaged")
+        if name == "c":
+            raise OSError("the disk is gone")
+        return np.ones(1, "f4")
+
+    report = ts.compare(_Tensors("abcd", read), _Tensors("abcd", lambda _: np.ones(1, "f4")), workers=workers)
+    assert [row.status.value for row in report] == ["close", "unreadable", "unreadable", "close"]
+    assert report.rows[1].detail == "b: the file is damaged"
+    assert "the disk is gone" in report.rows[2].detail
+    assert not report
+
+
+_INTERRUPTED = """
+    import sys, threading, time
+    import numpy as np
+    import ts_core as ts
+    from ts_core.checkpoints.protocols import LazyTensors
+    from ts_core.model import CheckpointIndex, TensorInfo
+
+    NAMES = [f"t{i}" for i in range(2000)]
+    reads = 0
+
+    class Slow(LazyTensors):
+        index = CheckpointIndex({name: TensorInfo(name, (1,), np.dtype("f4"), 1 << 24) for name in NAMES})
+
+        def read(self, name):
+            global reads
+            reads += 1
+            if reads == 10:
+                print("comparing", flush=True)
+            time.sleep(0.05)
+            return np.ones(1, "f4")
+
+    try:
+        ts.compare(Slow(), Slow(), workers=int(sys.argv[1]))
+    except KeyboardInterrupt:
+        at_once = reads
+        time.sleep(0.5)
+        print("stopped", reads == at_once, reads < len(NAMES), threading.active_count())
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_stops_at_once_and_leaves_no_thread(workers):
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(_INTERRUPTED), workers],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "comparing\n"
+    process.send_signal(signal.SIGINT)
+    out, complaints = process.communicate(timeout=60)
+    assert (out, complaints) == ("stopped True True 1\n", "")
