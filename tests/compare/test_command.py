@@ -23,7 +23,10 @@ def files(tmp_path_factory):
     tensors = {f"layers.{i}.weight": np.full((3, 2), i, "f4") for i in range(4)}
     ts.save_checkpoint(tensors, folder / "a.npz")
     ts.save_checkpoint(tensors, folder / "same.safetensors")
-    changed = tensors | {"layers.2.weight": np.full((3, 2), 2.5, "f4"), "layers.1.weight": np.full((3, 2), np.nan, "f4")}
+    changed = tensors | {
+        "layers.2.weight": np.full((3, 2), 2.5, "f4"),
+        "layers.1.weight": np.full((3, 2), np.nan, "f4"),
+    }
     ts.save_checkpoint(changed, folder / "different.npz")
     ts.save_checkpoint({"alien": np.ones(2, "f4")}, folder / "alien.npz")
     return folder

@@ -389,6 +389,8 @@ def compare_npy_dir(
         name_map_list = get_name_map_list_by_name(orig_dir, target_dir)
     names = check_names(name_map_list)
     tolerances = check_tolerances(rtol, atol, equal_nan)
+    if not isinstance(compare_shape, bool):
+        raise ArgumentTypeError(f"compare_shape must be a bool, not {type(compare_shape).__name__}")
     if output_file is not None:
         if not isinstance(output_file, str | os.PathLike):
             raise ArgumentTypeError(f"output_file must be a path, not {type(output_file).__name__}")
