@@ -45,7 +45,7 @@ SHAPES = """\
 |            fc2.weight           |           fc2.weight          |           True          |             (1, 10)              |            (1, 10)             |
 |            bn1.gamma            |              None             |           None          |              (10,)               |              None              |
 |               None              |           fc3.weight          |           None          |               None               |            (1, 10)             |
-"""
+"""  # noqa: E501 - as it is printed
 
 VALUES = """\
 | Parameter name of original ckpt | Parameter name of target ckpt |   result of allclose  | ratio of allclose | cosine similarity | mean & max diffs |
@@ -55,7 +55,7 @@ VALUES = """\
 |            fc2.weight           |           fc2.weight          |          True         |      100.00%      |      1.00000      | 0.00000, 0.00000 |
 |            bn1.gamma            |              None             |         False         |       0.00%       |        nan        |     nan, nan     |
 |               None              |           fc3.weight          |         False         |       0.00%       |        nan        |     nan, nan     |
-"""
+"""  # noqa: E501 - as it is printed
 
 
 def tables(text):
@@ -108,7 +108,7 @@ def test_wrong_arguments(pair, capsys, arguments, error, complaint):
 
 
 def test_files_that_are_not_there_or_no_paths(pair):
-    with pytest.raises(FileNotFoundError, match="missing.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.ckpt"):
         ts.migrator.compare_ms_ckpt("missing.ckpt", pair[1])
     with pytest.raises(TypeError, match="target_file_path"):
         ts.migrator.compare_ms_ckpt(pair[0], 3)

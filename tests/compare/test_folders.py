@@ -97,7 +97,7 @@ def test_unequal_folders_are_warned_of(names, caplog, pair_up):
 @pytest.mark.parametrize("pair_up", [by_name, by_number, by_shape])
 def test_a_folder_without_arrays_is_named(names, pair_up):
     ours, theirs = names(["a_0"], [])
-    with pytest.raises(ValueError, match="target_dir.*target"):
+    with pytest.raises(ValueError, match=r"target_dir.*target"):
         pair_up(ours, theirs)
     with pytest.raises(ValueError, match="orig_dir"):
         pair_up(ours / "nowhere", theirs)
@@ -114,7 +114,7 @@ RESULT = """\
 |   0_data_0.npy  |    1_data_0.npy   |          True         |      100.00%      |      1.00000      | 0.00000, 0.00000 |
 |   0_data_1.npy  |    1_data_1.npy   | Shape is inconsistent |       0.00%       |        nan        |     nan, nan     |
 +-----------------+-------------------+-----------------------+-------------------+-------------------+------------------+
-"""
+"""  # noqa: E501 - as it is printed
 
 
 def test_the_table_of_the_guide(folders, capsys, caplog):
@@ -138,7 +138,7 @@ GRADIENTS = """\
 |  0_torch_grads_fc.bias_1.npy  |  1_ms_grads_1.npy |      (5,)     |       (5,)      |       False        |       80.00%      |      0.99979      | 0.05000, 0.05000 |
 | 0_torch_grads_bn.weight_2.npy |        None       |      (5,)     |       None      |       False        |       0.00%       |        nan        |     nan, nan     |
 |  0_torch_grads_bn.bias_3.npy  |        None       |      (5,)     |       None      |       False        |       0.00%       |        nan        |     nan, nan     |
-"""
+"""  # noqa: E501 - as it is printed
 
 
 def test_gradients_are_paired_by_shape_and_shown_with_their_shapes(folders, capsys):
@@ -202,7 +202,7 @@ def test_the_table_as_csv(folders, tmp_path):
 
 def test_one_bad_file_is_a_row_and_the_others_are_compared(folders):
     good = np.arange(4.0)
-    ours, theirs = folders({name: good for name in "abcde"}, {name: good for name in "abcde"})
+    ours, theirs = folders(dict.fromkeys("abcde", good), dict.fromkeys("abcde", good))
     (ours / "a.npy").write_bytes(b"no array")
     (ours / "b.npy").write_bytes((theirs / "b.npy").read_bytes()[:-8])
     np.save(theirs / "c.npy", np.array([{"pickled": 1}], dtype=object), allow_pickle=True)
