@@ -68,7 +68,7 @@ def create_checkpoint(path: Path, format: str, index: CheckpointIndex) -> Checkp
 
 @hookspec(firstresult=True)
 def extract_gradients(source: object, net: object | None) -> Mapping[str, Array | None] | None:
-    """Gradients by parameter name: of a network after backward, or what a grad function returned for `net`."""
+    """Gradients (arrays or tensors) by parameter name: of a network after backward, or as a grad function gave them."""
 
 
 @hookspec(firstresult=True)

@@ -1,131 +1,134 @@
-"""Two training logs side by side: the losses they name, as curves and figures."""
+"""The losses that two training logs tell, side by side."""
 
 from __future__ import annotations
 
 import csv
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ts_core.errors import ArgumentError, ArgumentTypeError, FrameworkMissingError
+from ts_core.log import user_logger
 
-FOLDER = "loss_compare"
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan\b|inf(?:inity)?\b)", re.IGNORECASE)
+if TYPE_CHECKING:
+    Losses = np.ndarray[Any, np.dtype[np.float64]]
 
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """The losses of one training log.
-
-    Attributes:
-        label: what the curve is called.
-        values: one for each line that names a loss, in the order of the file.
-    """
-
-    label: str
-    values: tuple[float, ...]
+_KEYS = ("path", "loss_tag", "label")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:[-+]?\b(?:nan|inf)\b)")
+_FOLDER = Path("loss_compare")
 
 
 def loss_compare(
-    left_file: Mapping[str, str | os.PathLike[str]],
-    right_file: Mapping[str, str | os.PathLike[str]],
-    title: str = "Loss Compare",
-) -> None:
-    """Compare the losses of two training logs.
+    left_file: Mapping[str, Any], right_file: Mapping[str, Any], title: str = "Loss Compare"
+) -> dict[str, float]:
+    """Compare the losses that two training logs tell, step by step.
 
-    Writes into ``./loss_compare/``: ``loss_compare.png`` (both curves), ``error.png`` (left − right), a CSV of losses
-    for each log, and ``statistic.csv`` (maximum, minimum and mean of each; the largest absolute error, and the largest
-    relative to the right one). Logs of different length are compared over the steps that both have.
+    A loss is the first number (or ``nan``, ``inf``) after the tag in a line; lines without one are passed over. Where
+    one log is longer, its first steps are compared. Written into the folder ``loss_compare`` of the working directory:
+    ``loss_compare.png`` (both curves), ``error.png`` (left − right), ``<label>.csv`` (the losses of each file) and
+    ``statistic.csv`` (maximum, minimum and mean of each, the errors below).
 
     Args:
-        left_file: ``path`` of the log; ``loss_tag``, the text that stands before a loss in a line; and ``label``, the
-            name of the curve. The loss is the first number after the tag; lines without one are passed over.
-        right_file: the same for the other log.
-        title: of the pictures.
+        left_file: ``path`` of the log, ``loss_tag`` before the number, ``label`` of the curve.
+        right_file: the same for the other log; relative errors are relative to its losses.
+        title: of the picture.
+
+    Returns:
+        The maximal absolute error, max |left − right|, and the maximal relative error, max |left − right| ÷ |right|.
 
     Raises:
-        ArgumentTypeError: an argument is not a dict.
-        ArgumentError: a key is missing, or a log has no loss.
-        FileNotFoundError: there is no such log.
         FrameworkMissingError: matplotlib is not installed.
+        ArgumentTypeError: a file is not a dict of str.
+        ArgumentError: a key is missing, a file is not there or holds no loss, or the labels are equal.
     """
-    left, right = _read(left_file, "left_file"), _read(right_file, "right_file")
-    figure = _pyplot()
-    folder = Path(FOLDER)
-    folder.mkdir(exist_ok=True)
-    differences = [a - b for a, b in zip(left.values, right.values, strict=False)]
-    _plot(figure, folder / "loss_compare.png", title, [left, right])
-    _plot(figure, folder / "error.png", f"{title}: {left.label} - {right.label}", [Losses("error", tuple(differences))])
-    for side, losses in (("left", left), ("right", right)):
-        name = losses.label if left.label != right.label else f"{losses.label}_{side}"
-        rows = enumerate(losses.values)
-        _write_csv(folder / f"{_file_name(name)}.csv", ["step", "loss"], rows)
-    _write_csv(folder / "statistic.csv", ["figure", left.label, right.label], _statistics(left, right, differences))
+    figures = _matplotlib()
+    files = {"left_file": left_file, "right_file": right_file}
+    for parameter, file in files.items():
+        _check(parameter, file)
+    labels = [str(file["label"]) for file in files.values()]
+    names = [re.sub(r"[^\w.-]+", "_", label) for label in labels]
+    if names[0] == names[1]:
+        raise ArgumentError(f"left_file and right_file need different labels, both are {labels[0]!r}")
+    losses = [_losses(parameter, file) for parameter, file in files.items()]
+    steps = min(map(len, losses))
+    if len(losses[0]) != len(losses[1]):
+        counts = ", ".join(f"{label}: {len(found)}" for label, found in zip(labels, losses, strict=True))
+        user_logger().warning("[*User Warning*] The logs hold different numbers of losses (%s).", counts)
+    errors = losses[0][:steps] - losses[1][:steps]
+    worst = {"max absolute error": _largest(np.abs(errors)), "max relative error": _relative(errors, losses[1][:steps])}
+
+    _FOLDER.mkdir(exist_ok=True)
+    for name, found in zip(names, losses, strict=True):
+        _write_csv(f"{name}.csv", [("step", "loss"), *enumerate(found.tolist())])
+    statistics = [(label, found.max(), found.min(), found.mean()) for label, found in zip(labels, losses, strict=True)]
+    _write_csv("statistic.csv", [("file", "max", "min", "mean"), *statistics, *((k, v) for k, v in worst.items())])
+    _draw(figures, "loss_compare.png", title, dict(zip(labels, losses, strict=True)))
+    _draw(figures, "error.png", title, {f"{labels[0]} − {labels[1]}": errors})
+    return worst
 
 
-def _read(log: Mapping[str, Any], parameter: str) -> Losses:
-    if not isinstance(log, Mapping):
-        raise ArgumentTypeError(f"{parameter} must be a dict with path, loss_tag and label, not {type(log).__name__}")
-    missing = [key for key in ("path", "loss_tag", "label") if key not in log]
-    if missing:
-        raise ArgumentError(f"{parameter} lacks {', '.join(missing)}; it needs path, loss_tag and label")
-    path, tag = Path(log["path"]), str(log["loss_tag"])
-    values = []
+def _matplotlib() -> Any:
+    try:
+        from matplotlib import figure
+    except ImportError as problem:
+        raise FrameworkMissingError('loss_compare needs matplotlib: pip install "ts-core[plot]"') from problem
+    return figure
+
+
+def _check(parameter: str, file: object) -> None:
+    if not isinstance(file, Mapping):
+        raise ArgumentTypeError(f"{parameter} must be a dict, not {type(file).__name__}")
+    for key in _KEYS:
+        if key not in file:
+            raise ArgumentError(f"{parameter} lacks the key {key!r}")
+        if not isinstance(file[key], str | os.PathLike):
+            raise ArgumentTypeError(f"{parameter}[{key!r}] must be a str, not {type(file[key]).__name__}")
+
+
+def _losses(parameter: str, file: Mapping[str, Any]) -> Losses:
+    tag, path = str(file["loss_tag"]), Path(file["path"])
+    if not path.is_file():
+        raise ArgumentError(f"{parameter}: there is no file {path}")
+    found, silent = [], 0
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            _, found, rest = line.partition(tag)
-            number = _NUMBER.search(rest) if found else None
+            _, tagged, rest = line.partition(tag)
+            number = _NUMBER.search(rest)
             if number:
-                values.append(float(number[0]))
-    if not values:
+                found.append(float(number.group()))
+            elif tagged:
+                silent += 1
+    if silent:
+        user_logger().warning("[*User Warning*] %s: %d lines have no number after %r.", path, silent, tag)
+    if not found:
         raise ArgumentError(f"{parameter}: no line of {path} has a number after {tag!r}")
-    return Losses(str(log["label"]), tuple(values))
+    return np.array(found)
 
 
-def _statistics(left: Losses, right: Losses, differences: Sequence[float]) -> list[list[object]]:
-    """Rows of a name and a value for each log; a NaN among the losses makes every figure NaN that it enters."""
-    a, b, error = np.array(left.values), np.array(right.values), np.abs(differences)
+def _largest(values: Losses) -> float:
+    return float(values.max())
+
+
+def _relative(errors: Losses, reference: Losses) -> float:
+    """Max |error| ÷ |reference|; 0 where both are 0, infinite where only the reference is."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(error == 0, 0.0, error / np.abs(b[: error.size]))
-    return [
-        ["steps", a.size, b.size],
-        ["max", float(a.max()), float(b.max())],
-        ["min", float(a.min()), float(b.min())],
-        ["mean", float(a.mean()), float(b.mean())],
-        ["max absolute error", float(error.max()), ""],
-        ["max relative error", float(relative.max()), ""],
-    ]
+        return _largest(np.where(errors == 0, 0.0, np.abs(errors) / np.abs(reference)))
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(header)
-        writer.writerows(rows)
+def _write_csv(name: str, rows: Iterable[tuple[object, ...]]) -> None:
+    with (_FOLDER / name).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
 
 
-def _file_name(label: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", label) or "loss"
-
-
-def _pyplot() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as problem:
-        raise FrameworkMissingError('loss_compare draws with matplotlib: pip install "ts-core[plot]"') from problem
-    return Figure
-
-
-def _plot(figure: Any, path: Path, title: str, curves: Iterable[Losses]) -> None:
-    canvas = figure(figsize=(8, 5), layout="constrained")
-    axes = canvas.add_subplot()
-    for curve in curves:
-        axes.plot(curve.values, label=curve.label)
+def _draw(figures: Any, name: str, title: str, curves: Mapping[str, Losses]) -> None:
+    figure = figures.Figure(figsize=(10, 6))  # without pyplot, which would choose a window system
+    axes = figure.subplots()
+    for label, values in curves.items():
+        axes.plot(values, label=label)
     axes.set(title=title, xlabel="step", ylabel="loss")
     axes.legend()
-    canvas.savefig(path)
+    figure.savefig(_FOLDER / name)

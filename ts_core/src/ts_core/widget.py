@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ts_core.conversion import ConversionReport
 from ts_core.gradients import gradients
 from ts_core.losses import loss_compare
-from ts_core.parameters import load_parameters
 from ts_core.randomness import fix_random
-from ts_core.sources import open_source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,47 +19,45 @@ if TYPE_CHECKING:
 
 __all__ = ["fix_random", "get_pt_grads", "load_ms_weight2net", "loss_compare", "object_dump", "object_load"]
 
-StrPath = str | os.PathLike[str]
-
 
 def get_pt_grads(model: object) -> dict[str, Array | None]:
-    """The gradients of a torch network after ``backward()``.
-
-    Args:
-        model: the network.
+    """The gradients of a torch network after ``backward()``, in definition order.
 
     Returns:
-        ``"<parameter name>_<position>"`` → gradient, None where there is none, in definition order.
+        ``<parameter name>_<position>`` → gradient, of the parameter's shape; None where there is none.
 
     Raises:
-        ArgumentTypeError: `model` is not a network.
+        ArgumentTypeError: the object is no network that keeps gradients.
     """
     return {f"{name}_{position}": gradient for position, (name, gradient) in enumerate(gradients(model).items())}
 
 
-def object_dump(obj: object, file: StrPath) -> None:
-    """Write an object as JSON. Raises TypeError for what JSON cannot hold; the file is then not touched."""
-    text = json.dumps(obj, indent=4, ensure_ascii=False)
-    with open(file, "w", encoding="utf-8") as stream:  # noqa: PTH123 - `file` may be any path-like
-        stream.write(text)
-
-
-def object_load(file: StrPath) -> Any:
-    """The object that a JSON file holds. Raises ValueError for a file that is not JSON."""
-    with open(file, encoding="utf-8") as stream:  # noqa: PTH123 - `file` may be any path-like
-        return json.load(stream)
-
-
-def load_ms_weight2net(model: object, file: StrPath) -> None:
-    """Load a checkpoint into a network whose names it has.
-
-    Args:
-        model: the network, of any framework.
-        file: a checkpoint of any format.
+def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
+    """Write an object of lists, dicts, strings and numbers as JSON; the file appears whole or not at all.
 
     Raises:
-        LoadError: names are missing or unexpected, or shapes differ; the network is unchanged.
-        CheckpointError: the file cannot be read.
+        TypeError: JSON has no form for a part of the object.
+        CheckpointWriteError: the file cannot be written (an OSError).
     """
-    with open_source(os.fspath(file)) as tensors:
-        load_parameters(model, tensors)
+    from ts_core.checkpoints.commit import replacing
+
+    text = json.dumps(obj, indent=2, ensure_ascii=False)
+    with replacing(Path(file)) as (temporary,):
+        temporary.write_text(text, encoding="utf-8")
+
+
+def object_load(file: str | os.PathLike[str]) -> Any:
+    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str."""
+    return json.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:
+    """Load the weights of a checkpoint into a network; anything that does not fit is an error.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        WeightMapError: something has no place in the network, which is unchanged.
+    """
+    from ts_core.mapping.transfer import transfer
+
+    return transfer(file, model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ts_core.errors import ArgumentTypeError
 from ts_core.gradients import named
 from ts_core.hookspecs import hookimpl, is_instance
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 @hookimpl
 def extract_gradients(source: object, net: object | None) -> Mapping[str, Any] | None:
     """The gradients of the weights, by name, from any result of ``grad``, ``value_and_grad`` or ``GradOperation``."""
+    if is_instance(source, "mindspore.nn.Cell"):
+        raise ArgumentTypeError("a MindSpore network keeps no gradients: pass what the grad function returned")
     weights = _weight_gradients(source)
     if weights is None:
         return None
