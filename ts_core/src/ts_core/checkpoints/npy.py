@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _npy: Any = np.lib.format  # its functions are not typed
 
 _SUFFIX = ".npy"
+_MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
 _MAX_HEADER = 1 << 16  # bytes; a header holds a shape and a dtype
 _MAX_INFLATION = 1032  # what deflate can make of a byte, at most
 _HEADERS = {
@@ -122,32 +124,44 @@ def _inflate(data: memoryview, size: int) -> bytes:
 
 
 class NpyFolderReader:
-    """A folder of `.npy` files, each a tensor that is named like its file; in order of name."""
+    """A folder of `.npy` files, each a tensor that is named like its file; in order of name.
+
+    A file is opened when its tensor is read: a folder may hold more files than a process may have open.
+    """
 
     format = "npy"
 
     def __init__(self, path: Path) -> None:
-        self._files: dict[str, tuple[MappedFile, _Header]] = {}
+        self._files: dict[str, tuple[Path, _Header]] = {}
         infos = {}
         for file in _npy_files(path):
-            mapped = MappedFile(file)
-            header = _Header(bytes(mapped.data[:_MAX_HEADER]), str(file))
-            if header.offset + header.nbytes != len(mapped):
-                raise mapped.error(f"{header.shape} of {header.dtype} does not fill a file of {len(mapped)} bytes")
+            header, size = _read_header(file)
+            if header.offset + header.nbytes != size:
+                raise CheckpointError(f"{file}: {header.shape} of {header.dtype} does not fill a file of {size} bytes")
             name = file.name.removesuffix(_SUFFIX)
-            self._files[name] = mapped, header
+            self._files[name] = file, header
             infos[name] = TensorInfo(name, header.shape, header.dtype, header.nbytes)
         self.index = CheckpointIndex(infos)
 
     def read(self, name: str) -> Array:
-        """A view of the mapped file."""
+        """The array in a file: a view of the mapped file when it is large."""
         file, header = self._files[name]
-        return header.array(file.data)
+        if header.nbytes >= _MAPPED:
+            return header.array(MappedFile(file).data)
+        with reading(file):
+            return header.array(memoryview(file.read_bytes()))
 
     def close(self) -> None:
-        """Let go of the files."""
-        for file, _ in self._files.values():
-            file.close()
+        """No file is held open."""
+
+
+def _read_header(path: Path) -> tuple[_Header, int]:
+    """The header of an `.npy` file, and the size of the file."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return _Header(file.read(_MAX_HEADER), str(path)), os.fstat(file.fileno()).st_size
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
 
 
 def _npy_files(folder: Path) -> Iterator[Path]:
