@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -38,13 +40,19 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def paired_ratio(
-    ours: Callable[[], object], baseline: Callable[[], object], runs: int = 5, warmup: int = 1
+    ours: Callable[[], object],
+    baseline: Callable[[], object],
+    runs: int = 5,
+    warmup: int = 1,
+    before: Callable[[], object] = lambda: None,
 ) -> tuple[float, str]:
-    """The median of ours ÷ baseline over runs taken in turn, and both medians in words."""
-    for _ in range(warmup):
-        ours()
-        baseline()
-    pairs = [(seconds(ours), seconds(baseline)) for _ in range(runs)]
+    """The median of ours ÷ baseline over runs taken in turn, and both medians in words; `before` each, untimed."""
+
+    def timed(action: Callable[[], object]) -> float:
+        before()
+        return seconds(action)
+
+    pairs = [(timed(ours), timed(baseline)) for _ in range(warmup + runs)][warmup:]
     ratio = statistics.median(a / b for a, b in pairs)
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
     return ratio, f"{a:.4g} s against {b:.4g} s"
@@ -73,16 +81,42 @@ def anonymous_growth(action: Callable[[], object], interval: float = 0.005) -> i
     return peak - start
 
 
-def _anonymous() -> int:
-    """RssAnon of this process and of its children, in bytes."""
-    processes = [pathlib.Path("/proc/self")]
-    for task in pathlib.Path("/proc/self/task").iterdir():
-        processes += [pathlib.Path("/proc", child) for child in (task / "children").read_text().split()]
-    total = 0
-    for process in processes:
-        try:
-            status = (process / "status").read_text()
-        except OSError:  # it has ended
-            continue
-        total += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
-    return total * 1024
+def fresh_anonymous_growth(setup: str, action: str, interval: float = 0.005) -> int:
+    """The same for a process of its own, in which nothing was allocated before that could be used again.
+
+    Args:
+        setup: Python source that is run first.
+        action: Python source; the memory is sampled while it runs.
+        interval: between samples, in seconds.
+
+    Returns:
+        The highest sum over the process and its descendants during `action`, less the sum before it, in bytes.
+    """
+    code = f"{setup}\nprint('ready', flush=True); input()\n{action}"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        peak = start = _anonymous(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while process.poll() is None:
+            peak = max(peak, _anonymous(process.pid))
+            time.sleep(interval)
+    if process.returncode:
+        raise RuntimeError(f"exit code {process.returncode}: {action}")
+    return peak - start
+
+
+def _anonymous(process: int | str = "self") -> int:
+    """RssAnon of a process and of its descendants, in bytes; 0 for one that has ended."""
+    folder = pathlib.Path("/proc", str(process))
+    try:
+        status = (folder / "status").read_text()
+        children = [child for file in folder.glob("task/*/children") for child in file.read_text().split()]
+    except OSError:
+        return 0
+    own = sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+    return own * 1024 + sum(map(_anonymous, children))
