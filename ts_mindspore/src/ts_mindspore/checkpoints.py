@@ -7,7 +7,6 @@ bytes. MindSpore itself reads the whole file into memory and parses it there.
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import numpy as np
 
 from ts_core.checkpoints import CheckpointReader, CheckpointWriter, MappedFile, OutputFile, raw_bytes
 from ts_core.checkpoints.dtypes import DtypeTable
-from ts_core.checkpoints.files import reading
+from ts_core.checkpoints.files import count_elements, reading
 from ts_core.checkpoints.plan import require_dtypes
 from ts_core.errors import CheckpointError, UnsupportedDtypeError
 from ts_core.hookspecs import hookimpl
@@ -262,7 +261,7 @@ def _info(file: MappedFile, name: str, tensor: _Tensor) -> TensorInfo:
         shape = ()  # how older releases wrote a scalar
     if any(size >= 1 << 63 for size in shape):
         raise file.error(f"{name}: the shape has a negative size")
-    if math.prod(shape) * dtype.itemsize != nbytes:
+    if count_elements(shape) * dtype.itemsize != nbytes:
         if len(tensor.parts) > 1:
             raise file.error(f"{name!r} is there twice, and not as slices of one tensor")
         raise file.error(f"{name}: {nbytes} bytes are no {tensor.type} of the shape {shape}")

@@ -29,6 +29,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 FORMAT = "torch"
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
+_MAGIC_BYTES = 64  # more than that pickle needs
 _PROTOCOL = 1001  # the second
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _MOST_REPEATED = 64 << 20  # bytes that a tensor with a stride of 0 may pretend to have, if the file is smaller
@@ -153,7 +154,7 @@ def _read_zip(
 
 def _begins_with_magic(file: MappedFile) -> bool:
     try:
-        return load(Source(file.data)) == _MAGIC
+        return load(Source(file.data[:_MAGIC_BYTES])) == _MAGIC
     except ValueError:
         return False
 

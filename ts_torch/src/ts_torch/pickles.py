@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ts_core.checkpoints.dtypes import DtypeTable, is_native
+from ts_core.checkpoints.files import count_elements
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -153,12 +154,11 @@ class TensorRecord:
 
     def check(self, most_bytes: int) -> None:
         """Refuse a tensor that reaches beyond its storage, or repeats elements to more than so many bytes."""
-        if len(self.shape) != len(self.stride) or len(self.shape) > 32 or self.offset < 0:
+        count_elements(self.shape)
+        if len(self.shape) != len(self.stride) or self.offset < 0 or any(step < 0 for step in self.stride):
             raise MalformedError(
-                f"a tensor cannot have the shape {self.shape}, stride {self.stride}, offset {self.offset}"
+                f"a tensor cannot have the shape {self.shape}, stride {self.stride!r:.200}, offset {self.offset}"
             )
-        if any(size < 0 for size in self.shape) or any(step < 0 for step in self.stride):
-            raise MalformedError(f"a tensor cannot have the shape {self.shape} and the stride {self.stride}")
         if 0 in self.shape:
             return
         last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
@@ -186,7 +186,10 @@ class TensorRecord:
     def _view(self, dtype: np.dtype[Any]) -> Array:
         start = self.storage.start + self.offset * dtype.itemsize
         end = self.storage.start + self.storage.nbytes
-        strides = tuple(step * dtype.itemsize for step in self.stride)
+        # Along an axis of one element the step means nothing, and may be larger than an address.
+        strides = tuple(
+            step * dtype.itemsize if size > 1 else 0 for size, step in zip(self.shape, self.stride, strict=True)
+        )
         # NumPy refuses what would lie outside of the buffer.
         return np.ndarray(self.shape, dtype, self.storage.data[start:end], 0, strides)  # type: ignore[index]  # not None
 
@@ -325,9 +328,7 @@ class NumpyArray:
         if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes):
             raise MalformedError("a NumPy array without numbers")
         sizes = _integers(shape)
-        if not all(type(size) is int and size >= 0 for size in sizes):
-            raise MalformedError("the shape of a NumPy array is not made of whole numbers")
-        if math.prod(sizes) * dtype.dtype.itemsize != len(content):
+        if count_elements(sizes) * dtype.dtype.itemsize != len(content):
             raise MalformedError(f"{len(content)} bytes are no NumPy array of shape {sizes} and dtype {dtype.dtype}")
         self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if fortran else "C")
 

@@ -9,6 +9,7 @@ import mmap
 import os
 import struct
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ _WRITE = 1 << 17  # bytes a system call: measured; larger calls make Linux take 
 _BLOCK = 1 << 24  # bytes that are made present, and handed to the disk, at once
 _MADV_POPULATE_READ = 22  # Linux 5.14
 _SYNC_FILE_RANGE_WRITE = 2
+_MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
+_MOST_ELEMENTS = 1 << 59  # of 16 bytes each make 2^63 bytes
 
 
 class MappedFile:
@@ -73,6 +76,22 @@ class MappedFile:
         """Let go of the file; the map is undone when the last view of it is gone."""
         self._map = None
         self.data = memoryview(b"")
+
+
+def count_elements(shape: tuple[int, ...]) -> int:
+    """The number of elements of an array of a shape that a file states.
+
+    Raises:
+        ValueError: no array has that shape: too many dimensions, negative sizes, sizes that are no whole numbers or
+            more than memory could ever address.
+    """
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ValueError(f"a shape of {len(shape)} dimensions; arrays have at most {_MOST_DIMENSIONS}")
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"the shape {shape!r:.200} is not made of whole numbers from 0 on")
+    if math.prod(size for size in shape if size) >= _MOST_ELEMENTS:
+        raise ValueError(f"the shape {shape!r:.200} is too large for an array")
+    return math.prod(shape)
 
 
 def view(data: memoryview, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -183,5 +202,14 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
-    except (TypeError, ValueError, struct.error) as problem:
+    except (TypeError, ValueError, SyntaxError, struct.error) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The ``object_pairs_hook`` for JSON in which a key that is there twice would mean two things."""
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return entries

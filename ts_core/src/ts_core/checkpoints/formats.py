@@ -37,6 +37,8 @@ def open_file(path: Path, options: OpenOptions) -> CheckpointReader:
         if beside.exists():
             return ShardedReader(beside, lambda shard: open_file(shard, options))
         raise CheckpointNotFoundError(f"{path}: there is no such file or folder")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: it is neither a file nor a folder")
     file = MappedFile(path)
     head, size = bytes(file.data[:_HEAD]), len(file)
     file.close()

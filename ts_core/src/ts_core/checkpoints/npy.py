@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import math
 import os
+import tokenize
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ts_core.checkpoints.dtypes import is_native
-from ts_core.checkpoints.files import MappedFile, raw_bytes, reading
+from ts_core.checkpoints.files import MappedFile, count_elements, raw_bytes, reading
 from ts_core.checkpoints.plan import refuse_tensors
 from ts_core.checkpoints.zips import ZipEntry, ZipWriter, read_directory
 from ts_core.errors import CheckpointError, UnsafeCheckpointError
@@ -43,15 +43,17 @@ class _Header:
             read = _HEADERS.get(version)
             if read is None:
                 raise CheckpointError(f"{label}: version {version} of the .npy format cannot be read")
-            self.shape, self.fortran_order, self.dtype = read(stream)
+            try:
+                self.shape, self.fortran_order, self.dtype = read(stream)
+            except tokenize.TokenError as problem:
+                raise CheckpointError(f"{label}: the header is damaged: {problem}") from problem
         if self.dtype.hasobject:
             raise UnsafeCheckpointError(f"{label}: an array of Python objects is a pickle, which is not read")
         if not is_native(self.dtype):
             raise CheckpointError(f"{label}: an array of dtype {self.dtype} holds no numbers")
-        if any(size < 0 for size in self.shape):
-            raise CheckpointError(f"{label}: the shape {self.shape} has a negative size")
         self.offset = stream.tell()
-        self.nbytes = math.prod(self.shape) * self.dtype.itemsize
+        with reading(Path(label)):
+            self.nbytes = count_elements(self.shape) * self.dtype.itemsize
 
     def array(self, data: memoryview) -> Array:
         flat = np.frombuffer(data, np.uint8, self.nbytes, self.offset) if self.nbytes else np.empty(0, np.uint8)
@@ -120,7 +122,7 @@ def _inflate(data: memoryview, size: int) -> bytes:
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size) if size else b""
     except zlib.error as problem:
-        raise CheckpointError(f"the compressed data is damaged: {problem}") from problem
+        raise ValueError(f"the compressed data: {problem}") from problem
 
 
 class NpyFolderReader:

@@ -7,7 +7,6 @@ reader are copies and it knows no float8.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from ts_core.checkpoints.dtypes import DtypeTable
-from ts_core.checkpoints.files import MappedFile, OutputFile, raw_bytes, reading
+from ts_core.checkpoints.files import MappedFile, OutputFile, count_elements, raw_bytes, reading, unique_keys
 from ts_core.checkpoints.plan import require_dtypes
-from ts_core.errors import CheckpointError
 from ts_core.model import CheckpointIndex, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -80,7 +78,7 @@ def _parse(file: MappedFile) -> tuple[dict[str, int], CheckpointIndex]:
     length = int.from_bytes(file.data[:8], "little")
     if len(file) < 8 or length > min(len(file) - 8, _MAX_HEADER):
         raise file.error(f"a safetensors header of {length} bytes does not fit into a file of {len(file)} bytes")
-    header = json.loads(bytes(file.data[8 : 8 + length]), object_pairs_hook=_unique)
+    header = json.loads(bytes(file.data[8 : 8 + length]), object_pairs_hook=unique_keys)
     if not isinstance(header, dict):
         raise file.error("the safetensors header is not a JSON object")
     metadata = header.pop("__metadata__", {})
@@ -97,9 +95,9 @@ def _parse(file: MappedFile) -> tuple[dict[str, int], CheckpointIndex]:
             raise file.error(f"{name}: the dtype {entry['dtype']!r} cannot be read")
         shape = tuple(entry["shape"])
         begin, end = entry["data_offsets"]
-        if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
-            raise file.error(f"{name}: sizes and offsets must be whole numbers, not {shape} at {begin} to {end}")
-        nbytes = math.prod(shape) * dtype.itemsize
+        if not all(type(number) is int and number >= 0 for number in (begin, end)):
+            raise file.error(f"{name}: offsets must be whole numbers from 0 on, not {begin!r:.40} and {end!r:.40}")
+        nbytes = count_elements(shape) * dtype.itemsize
         if end - begin != nbytes or start + end > len(file):
             raise file.error(
                 f"{name}: {nbytes} bytes of {dtype.name} {shape} cannot lie at {begin} to {end} "
@@ -120,15 +118,6 @@ def _check_gapless(file: MappedFile, infos: Mapping[str, TensorInfo], offsets: M
         position += infos[name].nbytes
     if position != len(file):
         raise file.error(f"{len(file) - position} bytes after the last tensor belong to nothing")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries = dict(pairs)
-    if len(entries) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise CheckpointError(f"the header names {twice!r} twice")
-    return entries
 
 
 class SafetensorsWriter:

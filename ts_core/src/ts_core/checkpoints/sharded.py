@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.files import reading
+from ts_core.checkpoints.files import reading, unique_keys
 from ts_core.checkpoints.protocols import CheckpointReader
 from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
 from ts_core.model import CheckpointIndex, TensorInfo
@@ -61,7 +61,7 @@ class ShardedReader:
 
 
 def _parse(path: Path) -> dict[str, str]:
-    content = json.loads(path.read_bytes())
+    content = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
     shards = content["weight_map"] if isinstance(content, dict) and "weight_map" in content else None
     if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
         raise CheckpointError(f"{path}: an index has a weight_map of tensor names to file names, this file has none")
@@ -70,6 +70,8 @@ def _parse(path: Path) -> dict[str, str]:
             raise UnsafeCheckpointError(
                 f"{path}: the shard of {name} is {shard!r}; only a file beside the index is read"
             )
+        if shard.endswith(INDEX_SUFFIX):
+            raise CheckpointError(f"{path}: the shard of {name} is {shard}, which is an index itself")
     return shards
 
 

@@ -66,6 +66,9 @@ def read_directory(file: MappedFile) -> list[ZipEntry]:
             if offset + info.compress_size > len(file):
                 raise file.error(f"{info.filename}: its {info.compress_size} bytes reach past the end of the file")
             entries.append(ZipEntry(info.filename, offset, info.file_size, info.compress_size, deflated, info.CRC))
+    names = {entry.name for entry in entries}
+    if len(names) < len(entries):
+        raise file.error("two entries of the archive have the same name")
     _refuse_overlaps(file, entries)
     return entries
 
