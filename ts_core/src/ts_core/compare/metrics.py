@@ -25,7 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Scalar = bool | int | float | complex
 Index = tuple[int, ...]
 
-BLOCK = 32_768  # elements: a block of both arrays and its scratch share an L2 cache of about 1 MiB
+BLOCK = 131_072  # elements: measured; smaller blocks spend more time between the calls than they save in the cache
 _DOT = 4_096  # elements a call of the BLAS sums up: too few for it to start threads of its own
 _NO_DIRECTION = float(np.finfo(np.float32).tiny) ** 2  # squared norm below which a vector counts as zero
 
@@ -347,17 +347,17 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     sums.max_rel = _larger(sums.max_rel, max_rel)
 
     # Where even the largest difference is within a bound, no element needs to be looked at for it.
-    within = largest <= float(magnitude.dtype.type(tolerance.atol))
-    if within:
-        sums.close += size
-    if not within or largest > sums.excess:
-        bound = np.multiply(magnitude, tolerance.rtol, out=magnitude)
-        if largest > sums.excess:
-            excess = np.subtract(difference, bound, out=scratch.ratios[:size])
+    if largest > sums.excess:
+        beyond = np.flatnonzero(np.greater(difference, sums.excess, out=mask))  # the others cannot raise the excess
+        if beyond.size:
+            excess = difference[beyond] - tolerance.rtol * magnitude[beyond]
             sums.excess = _larger(sums.excess, float(excess.max()))
-        if not within:
-            np.add(bound, tolerance.atol, out=bound)
-            sums.close += int(np.count_nonzero(np.less_equal(difference, bound, out=mask)))
+    if largest <= float(magnitude.dtype.type(tolerance.atol)):
+        sums.close += size
+    else:
+        bound = np.multiply(magnitude, tolerance.rtol, out=magnitude)
+        np.add(bound, tolerance.atol, out=bound)
+        sums.close += int(np.count_nonzero(np.less_equal(difference, bound, out=mask)))
     return True
 
 
