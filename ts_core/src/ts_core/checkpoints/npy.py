@@ -148,10 +148,9 @@ class NpyFolderReader:
     def read(self, name: str) -> Array:
         """The array in a file: a view of the mapped file when it is large."""
         file, header = self._files[name]
-        if header.nbytes >= _MAPPED:
-            return header.array(MappedFile(file).data)
-        with reading(file):
-            return header.array(memoryview(file.read_bytes()))
+        with reading(file):  # it may have changed since its header was read
+            data = MappedFile(file).data if header.nbytes >= _MAPPED else memoryview(file.read_bytes())
+            return header.array(data)
 
     def close(self) -> None:
         """No file is held open."""
