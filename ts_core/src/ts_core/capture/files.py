@@ -61,14 +61,18 @@ def _create(path: str, folder: str) -> BinaryIO:
 
 def _write(file: BinaryIO, array: Array) -> None:
     """The array in NumPy's format; the dtypes that the format cannot name (bfloat16, float8) as float32, in blocks."""
-    if array.dtype.isbuiltin != _FROM_A_LIBRARY:
+    if array.dtype.isbuiltin == _FROM_A_LIBRARY:
+        header = {"descr": "<f4", "fortran_order": False, "shape": array.shape}
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        flat = array.reshape(-1)
+        for start in range(0, flat.size, _BLOCK):
+            file.write(flat[start : start + _BLOCK].astype("<f4").data)
+    elif array.flags.c_contiguous:  # the usual case: one write, which tells the reason when it fails
+        header = np.lib.format.header_data_from_array_1_0(array)  # type: ignore[no-untyped-call]
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        file.write(array.data)
+    else:
         np.lib.format.write_array(file, array, allow_pickle=False)  # type: ignore[no-untyped-call]
-        return
-    header = {"descr": "<f4", "fortran_order": False, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        file.write(flat[start : start + _BLOCK].astype("<f4").data)
 
 
 def _publish(temporary: str, name: str) -> str:
@@ -90,4 +94,8 @@ def _link(temporary: str, path: str) -> None:
             raise
         # A file system without hard links (exFAT, some network mounts): take the name first, then move onto it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            os.unlink(path)
+            raise
