@@ -157,6 +157,36 @@ def test_one_large_tensor_is_shared_out():
     assert pool.submitted == 3
 
 
+class _Sliced(LazyTensors):
+    """A tensor that is stored in slices, of which no seam lies where a piece ends."""
+
+    def __init__(self, array):
+        self.array = array
+        self._index = CheckpointIndex({"a": TensorInfo("a", array.shape, array.dtype, array.nbytes)})
+
+    @property
+    def index(self):
+        return self._index
+
+    def read(self, name):
+        raise AssertionError("it need not be joined")
+
+    def runs(self, name):
+        return np.split(self.array.reshape(-1), [1, 10_000_019, 10_000_020])
+
+
+@pytest.mark.parametrize("shape", [(1 << 24,), (4097, 4099), (3, 1, 5_000_001), (2, 3000, 3000)])
+def test_slices_of_a_large_tensor_are_not_joined(shape):
+    original = np.zeros(shape, np.int8)
+    target = original.copy()
+    places = [0, 10_000_018, 10_000_019, original.size - 1]
+    target.reshape(-1)[places] = [2, 3, 4, 5]
+    (row,) = ts.compare(_Sliced(original), _Sliced(target)).rows
+    assert (row.metrics.size, row.metrics.unequal, row.metrics.max_abs) == (original.size, 4, 5)
+    assert row.metrics.worst == tuple(length - 1 for length in shape)
+    assert row == ts.compare({"a": original}, {"a": target}).rows[0]
+
+
 class _Tensors(LazyTensors):
     """A source whose tensors come from a function."""
 

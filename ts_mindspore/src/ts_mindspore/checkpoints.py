@@ -165,6 +165,13 @@ class MindSporeReader:
         joined.flags.writeable = False
         return joined.view(info.dtype).reshape(info.shape)
 
+    def runs(self, name: str) -> list[Array]:
+        """The slices of a tensor that was written in several, as views."""
+        dtype, parts = self.index[name].dtype, self._parts[name]
+        if len(parts) == 1 or any((end - start) % dtype.itemsize for start, end in parts):
+            return [self.read(name)]
+        return [self._file.array(start, ((end - start) // dtype.itemsize,), dtype) for start, end in parts]
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()

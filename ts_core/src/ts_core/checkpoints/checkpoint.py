@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,11 @@ class Checkpoint(LazyTensors):
     def read(self, name: str) -> Array:
         """One tensor, read-only."""
         return self._reader.read(self._names[name] if self._names else name)
+
+    def runs(self, name: str) -> Sequence[Array]:
+        """One tensor, in slices if it was written in slices; see :meth:`LazyTensors.runs`."""
+        runs = getattr(self._reader, "runs", None)
+        return runs(self._names[name] if self._names else name) if runs else [self.read(name)]
 
     def close(self) -> None:
         """Let go of the file; arrays that were handed out stay valid."""

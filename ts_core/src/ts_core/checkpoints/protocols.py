@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +28,10 @@ class CheckpointReader(Protocol):
     index: CheckpointIndex
 
     def read(self, name: str) -> Array:
-        """The tensor of this name: a read-only view of the mapped file, which may outlive the reader."""
+        """The tensor of this name: a read-only view of the mapped file, which may outlive the reader.
+
+        A reader that joins slices for it may offer ``runs`` as well; see :meth:`LazyTensors.runs`.
+        """
 
     def close(self) -> None:
         """Let go of the file; views that were handed out stay valid."""
@@ -68,6 +71,13 @@ class LazyTensors(Mapping[str, "Array"]):
     @abstractmethod
     def read(self, name: str) -> Array:
         """The tensor of a name that is in the index."""
+
+    def runs(self, name: str) -> Sequence[Array]:
+        """A tensor as vectors that follow each other in C order, where it would have to be joined to be read.
+
+        Any other tensor is one array of its own shape.
+        """
+        return [self.read(name)]
 
     def close(self) -> None:
         """Let go of what is held open; arrays that were handed out stay valid."""

@@ -48,6 +48,9 @@ class Source(Protocol):
     def read(self, name: str) -> Array:
         """The tensor of this name."""
 
+    def runs(self, name: str) -> Sequence[Array]:
+        """The same, in several vectors if it would have to be joined."""
+
     def info(self, name: str) -> TensorInfo:
         """Its shape and dtype, without its data."""
 
@@ -119,13 +122,15 @@ class _Shared:
     def __init__(self, source: Source, name: str) -> None:
         self._source, self._name = source, name
         self._lock = threading.Lock()
-        self._array: Array | None = None
+        self._runs: Sequence[Array] = ()
 
-    def part(self, box: Slices) -> Array:
+    def part(self, piece: _Piece) -> Array:
         with self._lock:
-            if self._array is None:
-                self._array = self._source.read(self._name)
-        return self._array[box]
+            self._runs = self._runs or self._read(piece)
+        return _cut(self._runs, piece)
+
+    def _read(self, piece: _Piece) -> Sequence[Array]:
+        return [self._source.read(self._name)] if piece.corner is None else self._source.runs(self._name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +140,9 @@ class _InFile:
     handle: Handle
     name: str
 
-    def part(self, box: Slices) -> Array:
-        array = _opened(self.handle).read(self.name)
-        return array[box]
+    def part(self, piece: _Piece) -> Array:
+        source = _opened(self.handle)
+        return _cut([source.read(self.name)] if piece.corner is None else source.runs(self.name), piece)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ class _InHand:
 
     array: Array
 
-    def part(self, _: Slices) -> Array:
+    def part(self, _: _Piece) -> Array:
         return self.array
 
 
@@ -181,6 +186,23 @@ class _Outcome:
     working: np.dtype[Any] | None = None
     status: Status = Status.UNREADABLE
     detail: str = ""
+
+
+def _cut(runs: Sequence[Array], piece: _Piece) -> Array:
+    """The box of a piece. In C order it is without gaps, so that it lies in one run, or at the seam of two."""
+    if len(runs) == 1:
+        return runs[0][piece.box]
+    assert piece.corner is not None
+    sizes = [len(range(*cut.indices(length))) for cut, length in zip(piece.box, piece.shape, strict=True)]
+    start = int(np.ravel_multi_index(piece.corner, piece.shape))
+    stop = start + math.prod(sizes)
+    parts, before = [], 0
+    for run in runs:
+        part = run[max(0, start - before) : max(0, stop - before)]
+        before += run.size
+        if part.size:
+            parts.append(part)
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(sizes)
 
 
 def compare_pairs(
@@ -366,7 +388,7 @@ def _compare(pieces: list[_Piece]) -> list[_Outcome]:
 def _compare_piece(piece: _Piece) -> _Outcome:
     arrays: list[Array] = []
     try:
-        arrays.extend(tensor.part(piece.box) for tensor in piece.tensors)
+        arrays.extend(tensor.part(piece) for tensor in piece.tensors)
     except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
         return _Outcome(
             piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)

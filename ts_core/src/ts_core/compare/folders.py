@@ -56,6 +56,10 @@ class NpyFolder:
         """The array in a file, read-only. Raises CheckpointError when the file is no array of numbers or strings."""
         return read_npy(self.path / name)
 
+    def runs(self, name: str) -> list[Array]:
+        """The array, alone in a list; see ``LazyTensors.runs``."""
+        return [self.read(name)]
+
     def info(self, name: str) -> TensorInfo:
         """Shape and dtype from the header of a file. Raises CheckpointError when the file is not an array."""
         with _open(self.path / name) as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -383,6 +383,11 @@ class MappedTensors(LazyTensors):
         entry, position = self._where[name]
         arrays = tuple(self._source.read(source) for source in entry.source)
         return (entry.transform.apply(*arrays) if entry.transform else arrays)[position]
+
+    def runs(self, name: str) -> Sequence[Array]:
+        """The tensor as the source has it, unless its layout changes."""
+        entry, _ = self._where[name]
+        return [self.read(name)] if entry.transform else self._source.runs(entry.source[0])
 
     def entry(self, name: str) -> MapEntry:
         """The entry of the map that a target name comes from."""
