@@ -133,14 +133,14 @@ def inspect(path: str, **options: Any) -> None:
 
 @cli.command()
 @click.option("--check", is_flag=True, help="Try to import each framework, in a process of its own.")
-def plugins(check: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show for each hook of the contract who answers, in order.")
+def plugins(check: bool, verbose: bool) -> None:
     """List the plug-ins: frameworks, versions, file formats, and what is broken."""
     from prettytable import PrettyTable
 
-    from ts_core.plugins import check_import
-    from ts_core.plugins import plugins as installed
+    from ts_core.plugins import check_import, registry
 
-    infos = installed()
+    infos = registry().infos
     if not infos:
         click.echo('no plug-in is installed: pip install "ts-core[torch]", "ts-core[mindspore]"')
         return
@@ -151,6 +151,10 @@ def plugins(check: bool) -> None:
         state = "; ".join(filter(None, [problem, *info.conflicts])) or "ok"
         table.add_row([info.name, info.version or "-", info.plugin, files, state])
     click.echo(table)
+    if verbose:
+        hooks = PrettyTable(["hook", "answered by, in order"], align="l")
+        hooks.add_rows([[hook, ", ".join(names) or "-"] for hook, names in registry().who_answers().items()])
+        click.echo(hooks)
 
 
 def main() -> None:

@@ -76,12 +76,13 @@ class PluginRegistry:
         label = f"{distribution.name} {distribution.version}" if distribution else entry_point.value
         try:
             plugin = entry_point.load()
-            self._manager.register(plugin, name=entry_point.name)
             try:
+                self._manager.register(plugin, name=entry_point.name)
                 self._manager.check_pending()
                 info = self._completed(plugin.framework_info(), label)
             except BaseException:
-                self._manager.unregister(plugin)
+                if self._manager.is_registered(plugin):  # a hook that is wrong leaves those before it registered
+                    self._manager.unregister(plugin)
                 raise
         except Exception as problem:
             reason = f"{type(problem).__name__}: {problem}".strip()
