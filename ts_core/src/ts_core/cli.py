@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -93,16 +94,48 @@ def convert(
     """Convert the checkpoint SOURCE to DESTINATION, whose suffix names the format."""
     from ts_core.checkpoints.convert import convert as run
 
-    report = run(source, destination, target=like, cast=dict(map(_cast_option, cast)), **options)
+    report = run(
+        source,
+        destination,
+        target=like,
+        cast=dict(_assignment(option, "--cast", "bfloat16=float32") for option in cast),
+        **options,
+    )
     if not quiet:
         click.echo(report)
 
 
-def _cast_option(option: str) -> tuple[str, str]:
-    old, equals, new = option.partition("=")
+def _assignment(text: str, option: str, example: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
     if not equals:
-        raise click.BadParameter(f"{option!r} is not of the form bfloat16=float32", param_hint="--cast")
+        raise click.BadParameter(f"{text!r} is not of the form {example}", param_hint=option)
     return old, new
+
+
+@cli.command("map")
+@click.argument("source")
+@click.option("--to", default="mindspore", show_default=True, metavar="FRAMEWORK", help="Translate to this framework.")
+@click.option("--like", metavar="TARGET", help="Match to what this checkpoint really holds, instead.")
+@click.option("--prefix", help="Put this, and a dot, before every target name.")
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Exchange a prefix of target names. Repeatable.")
+@click.option("-o", "--output", metavar="M.json", help="Where to write the map.")
+@click.option("--quiet", is_flag=True, help="Print no table.")
+def map_command(
+    source: str, to: str, like: str | None, prefix: str | None, rename: tuple[str, ...], output: str | None, quiet: bool
+) -> int:
+    """Which name and layout each tensor of the checkpoint SOURCE has in another framework, or in TARGET.
+
+    Exit code 1 when something has no partner or is ambiguous; the map is written all the same, to be completed.
+    """
+    from ts_core.mapping.verbs import weight_map
+
+    renamed = dict(_assignment(option, "--rename", "old.prefix=new.prefix") for option in rename)
+    found = weight_map(source, Path(like) if like else to, prefix=prefix, rename=renamed)
+    if output:
+        found.save(output)
+    if not quiet:
+        click.echo(found)
+    return 0 if found.complete else 1
 
 
 @cli.command()

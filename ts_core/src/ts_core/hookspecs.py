@@ -57,6 +57,11 @@ def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> 
 
 
 @hookspec(firstresult=True)
+def run_network(net: object, inputs: Sequence[Array]) -> tuple[Sequence[str], object] | None:
+    """Run a network once in evaluation mode: its layers' paths in the order in which they run, and what it returned."""
+
+
+@hookspec(firstresult=True)
 def open_checkpoint(path: Path, options: OpenOptions) -> CheckpointReader | None:
     """A lazy reader, if the first bytes of the file are of a format of mine. It needs no framework installed."""
 

@@ -83,6 +83,7 @@ class NetworkTensors(LazyTensors):
     """The persistent parameters and buffers of a network, under the names its framework writes into files."""
 
     def __init__(self, net: object) -> None:
+        self.net = net
         self.parameters = parameters(net)
         persistent = [parameter for parameter in self.parameters if parameter.persistent]
         self._values = {parameter.name: parameter.value for parameter in persistent}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
 from ts_mindspore.checkpoints import create_checkpoint, open_checkpoint
+from ts_mindspore.execution import run_network
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
@@ -22,6 +23,7 @@ __all__ = [
     "load_parameters",
     "on_gradient",
     "open_checkpoint",
+    "run_network",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ts_core.hookspecs import hookimpl
 from ts_core.model import FrameworkInfo
 from ts_torch.checkpoints import create_checkpoint, open_checkpoint
+from ts_torch.execution import run_network
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
@@ -22,6 +23,7 @@ __all__ = [
     "load_parameters",
     "on_gradient",
     "open_checkpoint",
+    "run_network",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",

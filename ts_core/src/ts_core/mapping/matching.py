@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.alignment import ORDER, Alignment, Pair, align
+from ts_core.mapping.execution import in_order, run, sample_arrays, verdict
 from ts_core.mapping.fusing import fuse
 from ts_core.mapping.names import nearness, numbers, overlap, words
 from ts_core.mapping.transforms import Concatenate, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
 from ts_core.mapping.verbs import layer_rules
 from ts_core.mapping.weight_map import CERTAIN, GUESS, LIKELY, Ambiguity, MapEntry, Unmatched, WeightMap
+from ts_core.sources import NetworkTensors
 
 # Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
 _RELATED = 0.25
@@ -39,8 +41,17 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
 
     Raises:
         WeightMapError: the two have next to nothing in common.
+        ArgumentError: sample inputs are given, and one of the two is no network.
     """
-    return match(units_of(source, layer_rules(source)), units_of(target, layer_rules(target)))
+    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    if sample_inputs is None:
+        return match(left, right)
+    inputs = sample_arrays(sample_inputs)
+    (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
+    found = match(in_order(left, ours), in_order(right, theirs))
+    assert isinstance(target, NetworkTensors)  # else it would not have run
+    found.notes = (*found.notes, verdict(found, source, target, expected, inputs))
+    return found
 
 
 def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> WeightMap:

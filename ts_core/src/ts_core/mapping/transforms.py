@@ -44,6 +44,10 @@ class Transform:
         """Name and arguments, as JSON can hold them."""
         return {"transform": self.name, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
 
+    def __str__(self) -> str:
+        arguments = {key: value for key, value in self.to_json().items() if key != "transform"}
+        return f"{self.name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
+
 
 @dataclass(frozen=True, slots=True)
 class InsertAxis(Transform):
@@ -263,6 +267,9 @@ class Chain(Transform):
     def to_json(self) -> dict[str, Any]:
         """The steps in order."""
         return {"transform": self.name, "steps": [step.to_json() for step in self.steps]}
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.steps))
 
 
 TRANSFORMS: Mapping[str, type[Transform]] = {

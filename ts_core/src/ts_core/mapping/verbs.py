@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ts_core.errors import ArgumentError
 from ts_core.mapping.weight_map import WeightMap
 from ts_core.model import LayerRule
 
@@ -27,13 +28,14 @@ def weight_map(
         prefix: put before every target name, with a dot between.
         rename: old prefix → new prefix of target names, or a function from a target name to the one to use.
         sample_inputs: an input, or a tuple of inputs, that both networks can run on, as arrays. Layers are then put in
-            the order in which they run, and the outputs with the mapped weights are compared.
+            the order in which they run, and a note of the map says how far the outputs with the mapped weights differ;
+            the target keeps its own weights. Needs two networks.
 
     Returns:
         The map; what could not be matched, or was ambiguous, is listed in it.
 
     Raises:
-        ArgumentError: no plug-in knows the framework.
+        ArgumentError: no plug-in knows the framework; or `sample_inputs` without two networks to run.
         ArgumentTypeError: source or target is none of these.
         WeightMapError: source and target have next to nothing in common, or `rename` made two names one.
     """
@@ -44,6 +46,8 @@ def weight_map(
     from ts_core.sources import borrowed
 
     if isinstance(target, str) and target in {info.name for info in plugins()} | {"torch", "mindspore", "jax"}:
+        if sample_inputs is not None:
+            raise ArgumentError("sample_inputs needs a target network; the name of a framework cannot be run")
         with borrowed(source) as opened:
             return translate(opened, target).renamed(rename, prefix)
     with borrowed(source) as opened, open_target(target) as wanted:

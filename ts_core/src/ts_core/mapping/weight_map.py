@@ -129,11 +129,54 @@ class WeightMap:
         """The steps of the map, in the order of the source."""
         return self._entries
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is ambiguous, and everything without a partner needs none."""
+        return not self.ambiguous and all(u.harmless for u in (*self.unmatched_source, *self.unmatched_target))
+
     def __iter__(self) -> Iterator[MapEntry]:
         return iter(self._entries)
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __repr__(self) -> str:
+        counts = [f"{len(self._entries)} entries"]
+        for title, some in (
+            ("unmatched in the source", self.unmatched_source),
+            ("unmatched in the target", self.unmatched_target),
+            ("ambiguous", self.ambiguous),
+        ):
+            counts += [f"{len(some)} {title}"] if some else []
+        return f"<WeightMap: {', '.join(counts)}>"
+
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *self._open_questions(), *self.notes])
+
+    def table(self) -> str:
+        """The entries as a table: names, change of layout, how each was found and how sure it is."""
+        from prettytable import PrettyTable
+
+        table = PrettyTable(["source", "target", "change of layout", "found by", "certainty"], align="l")
+        table.add_rows(
+            [
+                ["\n".join(e.source), "\n".join(e.target), str(e.transform or ""), e.how, e.certainty]
+                for e in self._entries
+            ]
+        )
+        return str(table.get_string())
+
+    def _open_questions(self) -> Iterator[str]:
+        for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
+            if unmatched:
+                yield f"Without a partner in the {title}:"
+            for one in unmatched:
+                near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
+                yield f"  {one.severity}: {one.name} {one.shape}: {one.reason}{near}"
+        if self.ambiguous:
+            yield "Ambiguous:"
+        for some in self.ambiguous:
+            yield f"  {', '.join(some.source)} -> {' or '.join(some.target)}: {some.reason}"
 
     def __getitem__(self, source: str) -> str | tuple[str, ...]:
         """The target name of a source name; several names when it is split. Raises KeyError when it has none."""
