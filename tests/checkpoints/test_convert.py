@@ -270,3 +270,11 @@ def test_an_unknown_file_says_what_is_in_it(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ts.errors.CheckpointError, match=r"\.npy"):
         ts.open_checkpoint(tmp_path / "empty")
+
+
+def test_a_checkpoint_that_the_caller_opened_stays_open(tmp_path, weights, same):
+    ts.save_checkpoint(weights, tmp_path / "x.pth")
+    with ts.open_checkpoint(tmp_path / "x.pth") as checkpoint:
+        ts.convert(checkpoint, tmp_path / "a.ckpt", progress=False)
+        ts.convert(checkpoint, tmp_path / "b.ckpt", progress=False)
+        same(weights, checkpoint)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+_SMALL = 1 << 16  # bytes
+_KEPT = 16 << 20  # bytes in all: what they may take if the tensors are not in this machine's own memory
+
 
 def open_source(source: object, **options: Any) -> LazyTensors:
     """Any source as lazily read tensors; to be closed, or used in a ``with`` statement.
@@ -60,6 +63,9 @@ class TensorMapping(LazyTensors):
             if not isinstance(name, str):
                 raise ArgumentTypeError(f"the names of tensors must be str, not {type(name).__name__}: {name!r}")
         self._tensors = tensors
+        # To see a tensor as an array costs more than to write a small one: those of the first pass are kept.
+        self._kept: dict[str, Array] = {}
+        room = _KEPT
         infos = {}
         for name, tensor in tensors.items():
             try:
@@ -67,6 +73,9 @@ class TensorMapping(LazyTensors):
             except TsError as problem:
                 raise type(problem)(f"{name}: {problem}") from problem
             infos[name] = TensorInfo(name, array.shape, array.dtype, array.nbytes)
+            if array.nbytes <= min(room, _SMALL):
+                self._kept[name] = array
+                room -= array.nbytes
         self._index = CheckpointIndex(infos)
 
     @property
@@ -76,7 +85,8 @@ class TensorMapping(LazyTensors):
 
     def read(self, name: str) -> Array:
         """One tensor as an array, sharing its memory where the framework allows."""
-        return to_numpy(self._tensors[name])
+        kept = self._kept.get(name)
+        return to_numpy(self._tensors[name]) if kept is None else kept
 
 
 class NetworkTensors(LazyTensors):

@@ -7,6 +7,7 @@ bytes. MindSpore itself reads the whole file into memory and parses it there.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -341,6 +342,7 @@ def _as_scalar(value: object) -> Array:
     return np.asarray(value, np.float64 if isinstance(value, float) else None)
 
 
+@functools.lru_cache(maxsize=1024)  # the sizes of small tensors and the lengths of their names are few
 def _encode(number: int) -> bytes:
     """A number as a varint."""
     encoded = bytearray()
@@ -351,6 +353,7 @@ def _encode(number: int) -> bytes:
     return bytes(encoded)
 
 
+@functools.lru_cache(maxsize=1024)
 def _key(number: int, length: int) -> bytes:
     """What comes before the content of a field of bytes."""
     return bytes([number << 3 | _BYTES]) + _encode(length)

@@ -72,7 +72,7 @@ def convert(
         UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
         CheckpointWriteError: no room, no permission.
     """
-    from ts_core.sources import open_source
+    from ts_core.sources import borrowed
 
     given = [
         name for name, value in {"to": to, "target": target, "weight_map": weight_map}.items() if value is not None
@@ -81,7 +81,7 @@ def convert(
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
     place = Path(destination)
     chosen = format_of(place, format)
-    with open_source(source, **open_options) as tensors:
+    with borrowed(source, **open_options) as tensors:
         found = _weight_map(tensors, source, to, target, weight_map)
         rows: tuple[ConversionRow, ...]
         notes: list[str] = []

@@ -45,6 +45,7 @@ def is_native(dtype: Dtype) -> bool:
     return dtype.char in "?bhilqBHILQefdFD"
 
 
+@functools.lru_cache(maxsize=256)  # NumPy puts the name together anew each time
 def dtype_name(dtype: Dtype) -> str:
     """The name of a dtype without its byte order: what users read, and what :func:`dtype_of` takes."""
     return "qint4x2" if dtype == PACKED_INT4 else dtype.name
