@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # One counter for the whole process: the numbers tell the order of the calls, whatever the names. `next` is atomic.
 _NUMBERS = itertools.count()
 
-_BLOCK = 1 << 20  # elements that are cast at a time
+_BLOCK = 1 << 20  # elements that are cast at a time; bytes that are written at once
 _FROM_A_LIBRARY = 2  # what dtype.isbuiltin says of the dtypes of ml_dtypes
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -67,7 +67,7 @@ def _write(file: BinaryIO, array: Array) -> None:
         flat = array.reshape(-1)
         for start in range(0, flat.size, _BLOCK):
             file.write(flat[start : start + _BLOCK].astype("<f4").data)
-    elif array.flags.c_contiguous:  # the usual case: one write, which tells the reason when it fails
+    elif array.flags.c_contiguous and array.nbytes <= _BLOCK:  # cheaper than NumPy's way, which is meant for large ones
         header = np.lib.format.header_data_from_array_1_0(array)  # type: ignore[no-untyped-call]
         np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
         file.write(array.data)
