@@ -3,6 +3,7 @@
 import csv
 import logging
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -214,6 +215,27 @@ def test_one_bad_file_is_a_row_and_the_others_are_compared(folders):
     assert "incomplete" in details[1]
     assert "pickled" in details[2]
     assert not report
+
+
+def test_folders_as_they_are(folders):
+    """``ts.compare`` names a tensor like its file, and goes on after a file that is none."""
+    good = np.arange(4.0)
+    ours, theirs = folders({"a_0": good, "b_1": good, "c_2": good}, {"a_0": good, "b_1": good, "d_3": good})
+    (theirs / "a_0.npy").write_bytes(b"no array")
+    report = ts.compare(str(ours), theirs)
+    assert [(row.original, row.target, row.status.value) for row in report] == [
+        ("a_0", "a_0", "unreadable"),
+        ("b_1", "b_1", "close"),
+        ("c_2", None, "not in target"),
+        (None, "d_3", "not in original"),
+    ]
+    with ThreadPoolExecutor(1) as pool:
+        assert ts.compare(ours, theirs, executor=pool).rows == report.rows
+
+
+def test_folders_with_no_name_in_common(names):
+    with pytest.raises(ComparisonError, match="no file of"):
+        ts.compare(*names(["a"], ["b"]))
 
 
 def test_dtypes_that_do_not_compare_are_a_row(folders, capsys):

@@ -70,10 +70,11 @@ class FolderHandle:
     """Opens a folder of ``.npy`` files."""
 
     path: str
+    bare: bool = False
 
     def open(self) -> NpyFolder:
         """The folder."""
-        return NpyFolder(self.path)
+        return NpyFolder(self.path, bare=self.bare)
 
 
 @dataclass(frozen=True, slots=True)

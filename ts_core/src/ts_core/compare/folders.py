@@ -34,6 +34,7 @@ class NpyFolder:
     Args:
         path: the folder.
         parameter: what the caller's parameter is called, for the message of an error.
+        bare: name the tensors without ``.npy``, as ``ts.open_checkpoint`` does.
 
     Attributes:
         names: the names of the files: by their trailing number, then those without one in natural order.
@@ -43,18 +44,23 @@ class NpyFolder:
         ArgumentError: there is no such folder.
     """
 
-    def __init__(self, path: object, parameter: str = "path") -> None:
+    def __init__(self, path: object, parameter: str = "path", *, bare: bool = False) -> None:
         if not isinstance(path, str | os.PathLike):
             raise ArgumentTypeError(f"{parameter} must be the path of a folder, not {type(path).__name__}")
         self.path = Path(path)
         if not self.path.is_dir():
             raise ArgumentError(f"{parameter}: there is no folder {str(path)!r}")
         found = (entry.name for entry in os.scandir(self.path) if entry.name.endswith(".npy") and entry.is_file())
-        self.names = sorted(found, key=saved_order)
+        self.bare = bare
+        self.names = sorted((name.removesuffix(".npy") if bare else name for name in found), key=saved_order)
+
+    def file(self, name: str) -> Path:
+        """The file that holds a tensor."""
+        return self.path / (f"{name}.npy" if self.bare else name)
 
     def read(self, name: str) -> Array:
         """The array in a file, read-only. Raises CheckpointError when the file is no array of numbers or strings."""
-        return read_npy(self.path / name)
+        return read_npy(self.file(name))
 
     def runs(self, name: str) -> list[Array]:
         """The array, alone in a list; see ``LazyTensors.runs``."""
@@ -62,14 +68,15 @@ class NpyFolder:
 
     def info(self, name: str) -> TensorInfo:
         """Shape and dtype from the header of a file. Raises CheckpointError when the file is not an array."""
-        with _open(self.path / name) as file:
-            shape, _, dtype = _header(file, self.path / name)
+        path = self.file(name)
+        with _open(path) as file:
+            shape, _, dtype = _header(file, path)
         return TensorInfo(name, shape, dtype, math.prod(shape) * dtype.itemsize)
 
     def nbytes(self, name: str) -> int:
         """The size of a file, from the file system alone; 0 when it is not there."""
         try:
-            return (self.path / name).stat().st_size
+            return self.file(name).stat().st_size
         except OSError:
             return 0
 

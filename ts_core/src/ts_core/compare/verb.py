@@ -73,6 +73,16 @@ def compare(
     from ts_core.sources import open_source
 
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
+    bar = None if progress else False
+    if weight_map is None and _is_npy_folder(original) and _is_npy_folder(target):
+        # Not as checkpoints, whose index is read first: a damaged file is a row here, and the others are compared.
+        from ts_core.compare.folders import NpyFolder
+
+        ours, theirs = NpyFolder(original, bare=True), NpyFolder(target, bare=True)
+        here, there = set(ours.names), set(theirs.names)
+        names: list[NamePair] = [(name, name if name in there else None) for name in ours.names]
+        names += [(None, name) for name in theirs.names if name not in here]
+        return compare_folders(ours, theirs, names, limits, workers=workers, executor=executor, progress=bar)
     with ExitStack() as opened:
         first, second = (_entered(opened, source, open_source(_present(source))) for source in (original, target))
         steps = _as_map(weight_map)
@@ -89,7 +99,7 @@ def compare(
             handles=(_handle(original, steps), _handle(target, None)),
             workers=workers,
             executor=executor,
-            progress=None if progress else False,
+            progress=bar,
         )
 
 
@@ -166,7 +176,10 @@ def compare_folders(
         (original, target),
         [Pair(ours, theirs) for ours, theirs in names],
         tolerances,
-        handles=(FolderHandle(str(original.path.absolute())), FolderHandle(str(target.path.absolute()))),
+        handles=(
+            FolderHandle(str(original.path.absolute()), original.bare),
+            FolderHandle(str(target.path.absolute()), target.bare),
+        ),
         workers=workers,
         executor=executor,
         progress=progress,
@@ -208,6 +221,14 @@ def _tolerance(name: str, value: object) -> float:
     if math.isnan(number) or number < 0:
         raise ArgumentError(f"{name} must not be negative or NaN: {value!r}")
     return number
+
+
+def _is_npy_folder(source: object) -> bool:
+    """Whether this is a folder of ``.npy`` files; one with an index of shards is a checkpoint."""
+    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):  # noqa: PTH112 - pathlib costs more
+        return False
+    names = os.listdir(source)  # noqa: PTH208 - the same
+    return any(name.endswith(".npy") for name in names) and not any(name.endswith(".index.json") for name in names)
 
 
 def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
