@@ -126,3 +126,38 @@ def test_names_of_data_parallelism_are_taken_off_and_it_is_said(tmp_path):
     found = ts.weight_map(tensors, "mindspore")
     assert found["module.1.weight"] == "1.gamma"
     assert "module." in found.notes[0]
+
+
+def test_a_wrappers_prefix_costs_no_certainty(tmp_path):
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    torch.save(torch.nn.DataParallel(net).state_dict(), tmp_path / "net.pth")
+    target = mindspore.nn.SequentialCell(mindspore.nn.Dense(2, 3), mindspore.nn.BatchNorm1d(3))
+    found = ts.weight_map(tmp_path / "net.pth", target)
+    assert {e.certainty for e in found} == {"certain"}
+    assert "module." in found.notes[0]
+    assert ts.transfer(tmp_path / "net.pth", target)
+
+
+def test_a_file_of_tied_weights_fits_a_network_that_ties_them(tmp_path):
+    class Tied(mindspore.nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.table = mindspore.nn.Embedding(9, 4)
+            self.body = mindspore.nn.Dense(4, 4)
+            self.head = mindspore.nn.Dense(4, 9, has_bias=False)
+            self.head.weight = self.table.embedding_table
+
+    net = torch.nn.Module()
+    net.table, net.body = torch.nn.Embedding(9, 4), torch.nn.Linear(4, 4)
+    net.head = torch.nn.Linear(4, 9, bias=False)
+    net.head.weight = net.table.weight
+    torch.save(net.state_dict(), tmp_path / "tied.pth")
+    target = Tied()
+    assert ts.transfer(tmp_path / "tied.pth", target)
+    np.testing.assert_array_equal(target.head.weight.asnumpy(), net.table.weight.detach().numpy())
+    unmatched = ts.weight_map(tmp_path / "tied.pth", target).unmatched_source
+    assert [(u.name, u.harmless) for u in unmatched] == [("head.weight", True)]
+    net.head.weight = torch.nn.Parameter(net.table.weight.detach() + 1)
+    torch.save(net.state_dict(), tmp_path / "apart.pth")
+    with pytest.raises(WeightMapError, match=r"no place for head\.weight"):
+        ts.transfer(tmp_path / "apart.pth", target)

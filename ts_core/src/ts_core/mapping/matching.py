@@ -10,18 +10,35 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.alignment import ORDER, Alignment, Pair, align
 from ts_core.mapping.execution import in_order, run, sample_arrays, verdict
 from ts_core.mapping.fusing import fuse
-from ts_core.mapping.names import nearness, numbers, overlap, words
+from ts_core.mapping.names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
+from ts_core.mapping.targets import Shapes
 from ts_core.mapping.transforms import Concatenate, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
 from ts_core.mapping.verbs import layer_rules
-from ts_core.mapping.weight_map import CERTAIN, GUESS, LIKELY, Ambiguity, MapEntry, Unmatched, WeightMap
+from ts_core.mapping.weight_map import (
+    CERTAIN,
+    ERROR,
+    GUESS,
+    HARMLESS,
+    LIKELY,
+    Ambiguity,
+    MapEntry,
+    Unmatched,
+    WeightMap,
+)
 from ts_core.sources import NetworkTensors
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 # Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
 _RELATED = 0.25
@@ -44,14 +61,52 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
         ArgumentError: sample inputs are given, and one of the two is no network.
     """
     left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
-    if sample_inputs is None:
-        return match(left, right)
-    inputs = sample_arrays(sample_inputs)
-    (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
-    found = match(in_order(left, ours), in_order(right, theirs))
-    assert isinstance(target, NetworkTensors)  # else it would not have run
-    found.notes = (*found.notes, verdict(found, source, target, expected, inputs))
+    if sample_inputs is not None:
+        inputs = sample_arrays(sample_inputs)
+        (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
+        left, right = in_order(left, ours), in_order(right, theirs)
+    notes = [*_unwrap(left, source), *_unwrap(right, target)]
+    found = match(left, right)
+    found.unmatched_source = tuple(_as_copy(u, found, source) for u in found.unmatched_source)
+    if sample_inputs is not None:
+        assert isinstance(target, NetworkTensors)  # else it would not have run
+        notes.append(verdict(found, source, target, expected, inputs))
+    found.notes = (*found.notes, *notes)
     return found
+
+
+def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
+    """Take the prefix of a wrapper off the paths, and say so."""
+    prefix = wrapper_prefix(names)
+    if prefix:
+        for unit in units:
+            unit.path = unit.path.removeprefix(prefix)
+        yield wrapper_note(prefix)
+
+
+def _as_copy(unmatched: Unmatched, found: WeightMap, source: LazyTensors) -> Unmatched:
+    """A tensor that is needless because another one with a partner holds the same values: they were tied when saved.
+
+    Only of matrices, and not of constant ones, is that no accident.
+    """
+    if unmatched.severity != ERROR or len(unmatched.shape) < 2 or isinstance(source, Shapes):
+        return unmatched
+    array = source[unmatched.name]
+    if not array.size or (array == array.flat[0]).all():
+        return unmatched
+    names = (name for entry in found for name in entry.source)
+    twin = next((name for name in names if _same_values(array, source, name)), None)
+    if twin is None:
+        return unmatched
+    return Unmatched(unmatched.name, unmatched.shape, f"holds the same values as {twin!r}", severity=HARMLESS)
+
+
+def _same_values(array: Array, source: LazyTensors, name: str) -> bool:
+    info = source.info(name)
+    if info.shape != array.shape or info.dtype != array.dtype:
+        return False
+    other = source[name]
+    return np.array_equal(array[0], other[0]) and np.array_equal(array, other)  # the first row tells most apart
 
 
 def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> WeightMap:

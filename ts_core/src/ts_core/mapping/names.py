@@ -30,6 +30,24 @@ for _number, _group in enumerate(_SYNONYMS):
         _GROUPS[_word] = _GROUPS.get(_word, frozenset()) | {_number}
 
 
+# What wrappers put before every name: data parallelism, compilation.
+_WRAPPERS = ("module.", "_orig_mod.")
+
+
+def wrapper_prefix(names: Iterable[str]) -> str:
+    """What wrappers put before every one of these names; empty when they did not."""
+    names = list(names)
+    prefix = ""
+    while found := next((w for w in _WRAPPERS if names and all(n.startswith(prefix + w) for n in names)), None):
+        prefix += found
+    return prefix
+
+
+def wrapper_note(prefix: str) -> str:
+    """What to say to the user of such a prefix."""
+    return f"every name begins with {prefix!r}, which a wrapper put there; it is left out"
+
+
 @lru_cache(maxsize=65536)
 def tokens(component: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The words and the numbers of one component of a path: ``"conv4_1"`` → (("conv",), (4, 1))."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ts_core.checkpoints.protocols import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.inference import read_layers
+from ts_core.mapping.names import wrapper_note, wrapper_prefix
 from ts_core.mapping.transforms import Transform, chain
 from ts_core.mapping.verbs import layer_rules
 from ts_core.mapping.weight_map import CERTAIN, LIKELY, Ambiguity, MapEntry, WeightMap
@@ -15,8 +16,6 @@ from ts_core.model import LayerRule, Parameter
 from ts_core.plugins import registry, require_framework
 from ts_core.sources import NetworkTensors
 
-# What wrappers put before every name: data parallelism, compilation.
-WRAPPERS = ("module.", "_orig_mod.")
 _SHOWN = 3  # names that a note lists
 
 
@@ -50,7 +49,12 @@ def translate(source: LazyTensors, framework: str) -> WeightMap:
         ArgumentError: no plug-in knows the framework.
         WeightMapError: the framework's layout of a layer depends on more than its kind.
     """
-    rename, notes = _unwrapped(source)
+    prefix = wrapper_prefix(source)
+    notes = [wrapper_note(prefix)] if prefix else []
+
+    def rename(name: str) -> str:
+        return name.removeprefix(prefix)
+
     spell = _speller(framework)
     entries, open_ = [], []
     for places in _places(source):
@@ -131,13 +135,3 @@ def _speller(framework: str) -> Callable[[_Place], _Result]:
         return name, chain(place.layout.inverse() if place.layout else None, layout)
 
     return spell
-
-
-def _unwrapped(names: Iterable[str]) -> tuple[Callable[[str], str], list[str]]:
-    """What takes the prefix of a wrapper off a name, when all names have it; and a note that says so."""
-    names = list(names)
-    prefix = ""
-    while found := next((w for w in WRAPPERS if names and all(n.startswith(prefix + w) for n in names)), None):
-        prefix += found
-    notes = [f"every name begins with {prefix!r}, which a wrapper put there; it is left out"] if prefix else []
-    return lambda name: name.removeprefix(prefix), notes

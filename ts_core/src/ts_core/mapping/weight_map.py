@@ -169,7 +169,7 @@ class WeightMap:
     def _open_questions(self) -> Iterator[str]:
         for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
             if unmatched:
-                yield f"Without a partner in the {title}:"
+                yield f"In the {title}, without a partner:"
             for one in unmatched:
                 near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
                 yield f"  {one.severity}: {one.name} {one.shape}: {one.reason}{near}"
