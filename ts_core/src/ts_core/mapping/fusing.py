@@ -69,9 +69,9 @@ def _join(parent: str, parts: list[Unit]) -> Unit | None:
         shape = (sum(s.canonical[0] for s in slots), *first.canonical[1:])
         whole.slots[role] = Slot(
             ", ".join(s.name for s in slots),
-            first.layout.shapes(shape)[0] if first.layout else shape,
             shape,
-            first.layout,
+            shape,
+            None,
             role,
             first.trainable,
             first.integral,

@@ -21,7 +21,7 @@ from ts_core.mapping.execution import in_order, run, sample_arrays, verdict
 from ts_core.mapping.fusing import fuse
 from ts_core.mapping.names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
 from ts_core.mapping.targets import Shapes
-from ts_core.mapping.transforms import Concatenate, InsertAxis, RemoveAxis, Reshape, Transform, chain
+from ts_core.mapping.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
 from ts_core.mapping.verbs import layer_rules
 from ts_core.mapping.weight_map import (
@@ -297,12 +297,14 @@ def _transform(source: Slot, target: Slot) -> Transform | None:
     )
 
 
-def _joined(slot: Slot) -> Concatenate | None:
-    """How the parts of a fused slot become one, as stored."""
+def _joined(slot: Slot) -> Transform | None:
+    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs."""
     if not slot.parts:
         return None
-    axis = next(i for i, size in enumerate(slot.shape) if size != slot.parts[0].shape[i])
-    return Concatenate(axis, tuple(part.shape[axis] for part in slot.parts))
+    layout = slot.parts[0].layout
+    return chain(
+        Each(layout.inverse()) if layout else None, Concatenate(0, tuple(part.canonical[0] for part in slot.parts))
+    )
 
 
 def _thin_axes(before: Shape, after: Shape) -> Transform | None:

@@ -272,8 +272,33 @@ class Chain(Transform):
         return ", ".join(map(str, self.steps))
 
 
+@dataclass(frozen=True, slots=True)
+class Each(Transform):
+    """The same transform, of one array to one, for each of several arrays: before they are joined, after a split."""
+
+    step: Transform
+    name: ClassVar[str] = "each"
+
+    def apply(self, *arrays: Array) -> tuple[Array, ...]:
+        """As many arrays, each in the new layout."""
+        return tuple(self.step.apply(array)[0] for array in arrays)
+
+    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """As many shapes, each in the new layout."""
+        return tuple(self.step.shapes(shape)[0] for shape in shapes)
+
+    def inverse(self) -> Transform:
+        """The inverse for each."""
+        return Each(self.step.inverse())
+
+    def to_json(self) -> dict[str, Any]:
+        """The one transform."""
+        return {"transform": self.name, "step": self.step.to_json()}
+
+
 TRANSFORMS: Mapping[str, type[Transform]] = {
-    cls.name: cls for cls in (InsertAxis, RemoveAxis, Transpose, Reshape, Split, Concatenate, ReorderBlocks, Chain)
+    cls.name: cls
+    for cls in (InsertAxis, RemoveAxis, Transpose, Reshape, Split, Concatenate, ReorderBlocks, Chain, Each)
 }
 
 
