@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 import mmap
 import os
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 NamePair = tuple[str | None, str | None]
 
 _MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
+_MAX_HEADER = 1 << 16  # bytes; a header holds a shape and a dtype
 _ID = re.compile(r"(?:^|_)(\d+)$")
 _HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -137,11 +140,20 @@ def _open(path: Path) -> BinaryIO:
         raise CheckpointError(f"{path}: {problem.strerror}") from problem
 
 
+@functools.lru_cache(maxsize=1024)
+def _parsed(version: tuple[int, int], head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """What a header says. Most files of a folder share theirs, and to parse one takes as long as to open the file."""
+    result: tuple[tuple[int, ...], bool, np.dtype[Any]] = _HEADERS[version](io.BytesIO(head))
+    return result
+
+
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether in Fortran order, dtype. The format: ``numpy.lib.format``."""
     try:
         version: tuple[int, int] = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-        shape, fortran, dtype = _HEADERS[version](file)
+        length = file.read(2 if version == (1, 0) else 4)
+        head = file.read(min(int.from_bytes(length, "little"), _MAX_HEADER))
+        shape, fortran, dtype = _parsed(version, length + head)
     except Exception as problem:  # a damaged header fails in many ways, down to the tokenizer of Python
         raise CheckpointError(f"{path}: not an array in a .npy file") from problem
     if dtype.hasobject:
