@@ -307,7 +307,7 @@ class MindSporeWriter:
         self._append(name, array.shape, spelled, raw_bytes(array))
 
     def _append(self, name: str, dims: tuple[int, ...], type_name: str, data: bytes | memoryview) -> None:
-        described = b"".join(b"\x08" + _encode(size) for size in dims) + _message(_TYPE, type_name.encode())
+        described = _described(dims, type_name)
         tag = _message(_TAG, name.encode())
         for start in range(0, max(len(data), 1), _SLICE):
             part = data[start : start + _SLICE]
@@ -342,7 +342,12 @@ def _as_scalar(value: object) -> Array:
     return np.asarray(value, np.float64 if isinstance(value, float) else None)
 
 
-@functools.lru_cache(maxsize=1024)  # the sizes of small tensors and the lengths of their names are few
+@functools.lru_cache(maxsize=1024)  # many tensors have one shape
+def _described(dims: tuple[int, ...], type_name: str) -> bytes:
+    """The shape and dtype of a tensor."""
+    return b"".join(b"\x08" + _encode(size) for size in dims) + _message(_TYPE, type_name.encode())
+
+
 def _encode(number: int) -> bytes:
     """A number as a varint."""
     encoded = bytearray()
@@ -353,7 +358,7 @@ def _encode(number: int) -> bytes:
     return bytes(encoded)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)  # the lengths of names and of small tensors are few
 def _key(number: int, length: int) -> bytes:
     """What comes before the content of a field of bytes."""
     return bytes([number << 3 | _BYTES]) + _encode(length)
