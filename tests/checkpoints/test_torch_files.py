@@ -266,3 +266,9 @@ def test_trust_pickle_runs_the_files_code(tmp_path, same):
     net = Net()
     torch.save(net, tmp_path / "x.pth")
     same(net.state_dict(), ts.open_checkpoint(tmp_path / "x.pth", trust_pickle=True))
+
+
+def test_a_torchscript_archive_says_what_to_do(tmp_path):
+    torch.jit.script(nn.Linear(2, 3)).save(str(tmp_path / "x.pt"))
+    with pytest.raises(ts.errors.CheckpointError, match=r"torch\.jit\.load"):
+        ts.open_checkpoint(tmp_path / "x.pt")

@@ -108,6 +108,10 @@ def _read_zip(
     file: MappedFile, entries: Mapping[str, ZipEntry], prefix: str, options: OpenOptions
 ) -> tuple[object, str]:
     """The pickled object, and the byte order of the storages, which are entries ``<prefix>data/<key>``."""
+    if f"{prefix}constants.pkl" in entries:
+        raise file.error(
+            "it is a TorchScript archive, which is a program: load it with torch.jit.load and save its state_dict()"
+        )
     for entry in entries.values():
         if entry.deflated:
             raise file.error(
