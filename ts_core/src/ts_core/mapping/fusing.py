@@ -18,8 +18,11 @@ from ts_core.mapping.units import Slot, Unit
 _FUSED: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"q", "query", "wq", "qs"}), frozenset({"k", "key", "wk", "ks"}), frozenset({"v", "value", "wv", "vs"})),
     (frozenset({"k", "key", "wk", "ks"}), frozenset({"v", "value", "wv", "vs"})),
+    (frozenset({"q", "query", "wq", "qs"}), frozenset({"k", "key", "wk", "ks"})),
     (frozenset({"gate"}), frozenset({"up"})),
 )
+
+_ABBREVIATIONS = {word: min(names, key=len) for family in _FUSED for names in family for word in names}
 
 
 def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
@@ -29,14 +32,26 @@ def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
     for unit in units:
         if not unit.lone and unit.family in ("linear", None):
             siblings[unit.path.rpartition(".")[0]].append(unit)
+    names: dict[object, set[str]] = defaultdict(set)
+    for other in others:
+        words = _words(other)
+        names[other.signature].update(words, {"".join(word[0] for word in words)})
+    places = {(parent, name) for parent, _, name in (other.path.rpartition(".") for other in others)}
     joined: dict[int, Unit | None] = {}
     for parent, members in siblings.items():
+        fitting = []
         for parts in _families(members):
             whole = _join(parent, parts)
             if whole is None or theirs[whole.signature] <= ours[whole.signature]:
                 continue
-            if any(id(part) in joined or theirs[part.signature] >= ours[part.signature] for part in parts):
-                continue
+            if all(theirs[part.signature] < ours[part.signature] for part in parts):
+                fitting.append((whole, parts))
+        if len(fitting) > 1:  # q with k, or k with v: the name of the whole has to tell
+            fitting = [(whole, parts) for whole, parts in fitting if _initials(parts) in names[whole.signature]]
+        if len(fitting) > 1:  # both occur in the network: which of them stands in this place?
+            fitting = [(whole, parts) for whole, parts in fitting if (parent, _initials(parts)) in places]
+        if len(fitting) == 1:
+            ((whole, parts),) = fitting
             joined.update({id(part): None for part in parts})
             joined[id(parts[0])] = whole
     return [fused for unit in units if (fused := joined.get(id(unit), unit)) is not None]
@@ -48,6 +63,11 @@ def _families(members: list[Unit]) -> Iterator[list[Unit]]:
         parts = [[unit for unit in members if name & set(_words(unit))] for name in names]
         if all(len(found) == 1 for found in parts) and len({id(found[0]) for found in parts}) == len(names):
             yield [found[0] for found in parts]
+
+
+def _initials(parts: Sequence[Unit]) -> str:
+    """What a tensor that holds these parts is called for short: ``"kv"``."""
+    return "".join(_ABBREVIATIONS.get(word, "") for part in parts for word in _words(part))
 
 
 def _words(unit: Unit) -> tuple[str, ...]:
