@@ -1,0 +1,145 @@
+"""There and back again: a map between two frameworks and the one in the other direction undo each other, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ts_core as ts
+from ts_core.errors import WeightMapError
+from ts_core.mapping import transforms as t
+
+torch = pytest.importorskip("torch")
+mindspore = pytest.importorskip("mindspore")
+
+sizes = st.integers(2, 5)
+
+
+def _layer(torch_name: str, mindspore_name: str, arguments: tuple, options: dict):
+    return (
+        lambda: getattr(torch.nn, torch_name)(*arguments),
+        lambda: getattr(mindspore.nn, mindspore_name)(*arguments, **options),
+    )
+
+
+@st.composite
+def layers(draw):
+    """A layer of any kind, as a pair of makers: torch's and MindSpore's."""
+    a, b, c, d = draw(sizes), draw(sizes), draw(sizes), draw(st.integers(1, 3))
+    width = 2 * a
+    return draw(
+        st.sampled_from(
+            [
+                _layer("Linear", "Dense", (a, b), {}),
+                _layer("Bilinear", "BiDense", (a, b, c), {}),
+                _layer(f"Conv{d}d", f"Conv{d}d", (a, b, c), {"has_bias": True}),
+                _layer(f"ConvTranspose{d}d", f"Conv{d}dTranspose", (a, b, c), {"has_bias": True}),
+                _layer(f"BatchNorm{d}d", f"BatchNorm{d}d", (a,), {}),
+                _layer("GroupNorm", "GroupNorm", (2, width), {}),
+                _layer("LayerNorm", "LayerNorm", ((a, b),), {}),
+                _layer("Embedding", "Embedding", (a, b), {}),
+                _layer("PReLU", "PReLU", (a,), {}),
+                _layer("LSTM", "LSTM", (a, b, d), {}),
+                _layer("GRUCell", "GRUCell", (a, b), {}),
+                _layer("MultiheadAttention", "MultiheadAttention", (width, 2), {}),
+                _layer("TransformerEncoderLayer", "TransformerEncoderLayer", (width, 2, b), {}),
+            ]
+        )
+    )
+
+
+def _values(net: object) -> dict[str, np.ndarray]:
+    return {p.name: ts.to_numpy(p.value).copy() for p in ts.parameters(net) if p.role != "batch_count"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(layers(), min_size=1, max_size=5), st.integers(0, 2**16))
+def test_weights_come_back_from_the_other_framework_bit_for_bit(makers, seed):
+    torch.manual_seed(seed)
+    source, again = (torch.nn.ModuleList([make() for make, _ in makers]) for _ in range(2))
+    between = mindspore.nn.CellList([make() for _, make in makers])
+    there = ts.weight_map(source, "mindspore")
+    back = ts.weight_map(between, "torch")
+    names = {e.source[0]: e.target[0] for e in there}
+    assert {e.source[0]: e.target[0] for e in back} == {names[name]: name for name in _values(source)}
+
+    ts.transfer(source, between)
+    ts.transfer(between, again)
+    before, after = _values(source), _values(again)
+    assert before.keys() == after.keys()
+    for name, array in before.items():
+        assert array.tobytes() == after[name].tobytes(), name
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(layers(), min_size=1, max_size=4))
+def test_a_map_and_its_inverse_give_the_source_back(makers):
+    source = torch.nn.ModuleList([make() for make, _ in makers])
+    found = ts.weight_map(source, "mindspore")
+    values = {p.name: ts.to_numpy(p.value) for p in ts.parameters(source)}
+    from ts_core.sources import open_source
+
+    returned = found.inverse().apply(found.apply(open_source(values)))
+    assert set(returned) == set(values)
+    for name, array in values.items():
+        np.testing.assert_array_equal(returned[name], array)
+
+
+@st.composite
+def transformed(draw):
+    """A transform of the vocabulary, and arrays that it fits."""
+    shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    axis = draw(st.integers(0, len(shape) - 1))
+    array = np.arange(int(np.prod(shape))).reshape(shape)
+    blocks = draw(st.permutations(range(draw(st.integers(1, 4)))))
+    lengths = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)))
+    whole = np.arange(sum(lengths) * 2).reshape(sum(lengths), 2)
+    parts = tuple(np.split(whole, np.cumsum(lengths)[:-1]))
+    return draw(
+        st.sampled_from(
+            [
+                (t.InsertAxis(axis), (array,)),
+                (t.RemoveAxis(axis), (np.expand_dims(array, axis),)),
+                (t.Transpose(tuple(draw(st.permutations(range(len(shape)))))), (array,)),
+                (t.Reshape(shape, (int(np.prod(shape)),)), (array,)),
+                (t.Split(0, lengths), (whole,)),
+                (t.Concatenate(0, lengths), parts),
+                (t.ReorderBlocks(0, tuple(blocks)), (np.arange(len(blocks) * 6).reshape(len(blocks) * 3, 2),)),
+                (t.Chain((t.InsertAxis(axis), t.RemoveAxis(axis), t.InsertAxis(0))), (array,)),
+            ]
+        )
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(transformed())
+def test_every_transform_is_undone_by_its_inverse_and_survives_its_file_form(case):
+    import json
+
+    transform, arrays = case
+    assert t.from_json(json.loads(json.dumps(transform.to_json()))) == transform
+    results = transform.apply(*arrays)
+    assert tuple(r.shape for r in results) == transform.shapes(*(a.shape for a in arrays))
+    for before, after in zip(arrays, transform.inverse().apply(*results), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("transform", "shapes"),
+    [
+        (t.InsertAxis(4), [(2, 3)]),
+        (t.RemoveAxis(0), [(2, 3)]),
+        (t.Transpose((0, 0)), [(2, 3)]),
+        (t.Reshape((6,), (2, 3)), [(2, 3)]),
+        (t.Reshape((6,), (2, 4)), [(6,)]),
+        (t.Split(0, (1, 2)), [(4, 2)]),
+        (t.Concatenate(0, (1, 2)), [(1, 2), (2, 3)]),
+        (t.ReorderBlocks(0, (1, 0)), [(3, 2)]),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_transform_refuses_shapes_that_it_does_not_fit(transform, shapes):
+    with pytest.raises(WeightMapError, match="cannot"):
+        transform.shapes(*shapes)
