@@ -1,4 +1,4 @@
-"""There and back again: a map between two frameworks and the one in the other direction undo each other, bit for bit."""
+"""There and back again: a map to the other framework and the map back undo each other, bit for bit."""
 
 from __future__ import annotations
 
@@ -48,29 +48,6 @@ def layers(draw):
             ]
         )
     )
-
-
-def _values(net: object) -> dict[str, np.ndarray]:
-    return {p.name: ts.to_numpy(p.value).copy() for p in ts.parameters(net) if p.role != "batch_count"}
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(layers(), min_size=1, max_size=5), st.integers(0, 2**16))
-def test_weights_come_back_from_the_other_framework_bit_for_bit(makers, seed):
-    torch.manual_seed(seed)
-    source, again = (torch.nn.ModuleList([make() for make, _ in makers]) for _ in range(2))
-    between = mindspore.nn.CellList([make() for _, make in makers])
-    there = ts.weight_map(source, "mindspore")
-    back = ts.weight_map(between, "torch")
-    names = {e.source[0]: e.target[0] for e in there}
-    assert {e.source[0]: e.target[0] for e in back} == {names[name]: name for name in _values(source)}
-
-    ts.transfer(source, between)
-    ts.transfer(between, again)
-    before, after = _values(source), _values(again)
-    assert before.keys() == after.keys()
-    for name, array in before.items():
-        assert array.tobytes() == after[name].tobytes(), name
 
 
 @settings(max_examples=25, deadline=None)
