@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 
+pytest.importorskip("ts_torch")  # its files, not its framework
+pytest.importorskip("ts_mindspore")  # its files, not its framework
+
 ARRAYS = {
     "fc.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
     "fc.bias": np.arange(3, dtype=np.int64),

@@ -10,6 +10,8 @@ import pytest
 
 import ts_core as ts
 
+pytest.importorskip("ts_mindspore")  # its files, not its framework
+
 
 def varint(number):
     encoded = bytearray()

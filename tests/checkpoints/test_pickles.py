@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 
+pytest.importorskip("ts_torch")  # its files, not its framework
+
 TENSOR = (
     b"ctorch._utils\n_rebuild_tensor_v2\n(("
     b"X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQ"

@@ -68,6 +68,18 @@ def test_the_core_alone_passes_its_tests_with_numpy_2(wheels, environment, versi
     assert " passed" in run.stdout
 
 
+def test_files_of_both_frameworks_need_neither_nor_numpy_1(wheels, environment):
+    python = python_of("3.12")
+    if python is None:
+        pytest.skip("there is no Python 3.12 on this machine")
+    env = environment(python).install(
+        "--find-links", wheels, "ts-core", "ts-torch", "ts-mindspore", "numpy>=2", "pytest", "hypothesis"
+    )
+    settings = ["--rootdir", ROOT, "-c", ROOT / "pyproject.toml", "-p", "no:cacheprovider"]
+    run = env.run("-m", "pytest", "-q", *settings, ROOT / "tests" / "checkpoints", ROOT / "tests" / "mapping")
+    assert " passed" in run.stdout
+
+
 @pytest.fixture
 def without_frameworks(wheels, environment):
     env = environment().borrow(*CORE_NEEDS)

@@ -217,7 +217,7 @@ def truncated(value: float, places: int = 5) -> str:
         return str(value)
     from decimal import Decimal
 
-    whole, _, decimals = f"{Decimal(repr(value)):f}".partition(".")
+    whole, _, decimals = f"{Decimal(repr(float(value))):f}".partition(".")
     text = f"{whole}.{decimals[:places]:0<{places}}"
     return text.removeprefix("-") if not text.strip("-0.") else text
 
@@ -234,7 +234,7 @@ def _short(value: float, rounding: str = "ROUND_DOWN") -> str:
         return "0" if not value else str(value)
     from decimal import Decimal
 
-    exact = Decimal(repr(value))
+    exact = Decimal(repr(float(value)))
     return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), rounding=rounding)):.3g}"
 
 
