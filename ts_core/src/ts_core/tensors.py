@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.errors import PluginError
 from ts_core.plugins import no_plugin, registry, require_framework
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ def from_numpy(array: Array, framework: str) -> Any:
         ArgumentError: no plug-in knows the framework.
         FrameworkMissingError: the framework is not installed.
         UnsupportedDtypeError: the framework has no such dtype.
+        PluginError: its plug-in makes no tensors from arrays.
     """
     require_framework(framework)
     tensor = registry().first("tensor_from_numpy", framework, array=array, framework=framework)
     if tensor is None:
-        raise NotImplementedError(f"the plug-in for {framework} does not make tensors from arrays")
+        raise PluginError(f"the plug-in for {framework} does not make tensors from arrays")
     return tensor
