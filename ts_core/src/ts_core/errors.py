@@ -78,7 +78,7 @@ class SaveError(TsError, OSError):
     """A tensor could not be written: a full disk, a read-only folder. No partial file stays."""
 
 
-class PluginError(TsError):
+class PluginError(TsError, RuntimeError):
     """A plug-in does not keep the contract; it is ignored and reported."""
 
 
