@@ -184,7 +184,7 @@ def test_slices_of_a_large_tensor_are_not_joined(shape):
     (row,) = ts.compare(_Sliced(original), _Sliced(target)).rows
     assert (row.metrics.size, row.metrics.unequal, row.metrics.max_abs) == (original.size, 4, 5)
     assert row.metrics.worst == tuple(length - 1 for length in shape)
-    assert row == ts.compare({"a": original}, {"a": target}).rows[0]
+    assert repr(row) == repr(ts.compare({"a": original}, {"a": target}).rows[0])  # repr, because its cosine is NaN
 
 
 class _Tensors(LazyTensors):
