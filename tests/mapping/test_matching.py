@@ -62,14 +62,6 @@ def test_a_layer_that_only_one_side_has_is_an_error():
     assert "nothing for c.weight" in message
 
 
-def test_a_missing_bias_of_the_source_is_an_error_and_one_of_the_target_a_row_that_says_so(caplog):
-    assert "bias" in refused(net(a=nn.Linear(4, 8, bias=False)), cell(a=msnn.Dense(4, 8)))
-    report = ts.transfer(net(a=nn.Linear(4, 8)), cell(a=msnn.Dense(4, 8, has_bias=False)))
-    assert not report
-    assert [row.source for row in report.failed] == ["a.bias"]
-    assert "get lost" in caplog.text
-
-
 def test_two_equally_good_partners_are_listed_and_refused():
     source = net(first=nn.Linear(4, 4), other=nn.Linear(4, 6), third=nn.Linear(6, 5))
     target = cell(left=msnn.Dense(4, 4), right=msnn.Dense(4, 4), other=msnn.Dense(4, 6), third=msnn.Dense(6, 5))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,11 @@ def _tolerance_option(option: str) -> tuple[str, tuple[float, float]]:
 @click.option("--verify", is_flag=True, help="Check the checksums of the source.")
 @click.option("--trust-pickle", is_flag=True, help="Let torch unpickle the source: RUNS WHATEVER CODE IT NAMES.")
 @click.option("--quiet", is_flag=True, help="Print no table.")
-def convert(
-    source: str, destination: str, like: str | None, cast: tuple[str, ...], quiet: bool, **options: Any
-) -> None:
-    """Convert the checkpoint SOURCE to DESTINATION, whose suffix names the format."""
+def convert(source: str, destination: str, like: str | None, cast: tuple[str, ...], quiet: bool, **options: Any) -> int:
+    """Convert the checkpoint SOURCE to DESTINATION, whose suffix names the format.
+
+    Exit code 1 when the file was written but something got lost: biases that the layers of TARGET have no place for.
+    """
     from ts_core.checkpoints.convert import convert as run
 
     report = run(
@@ -103,6 +105,7 @@ def convert(
     )
     if not quiet:
         click.echo(report)
+    return 0 if report else 1
 
 
 def _assignment(text: str, option: str, example: str) -> tuple[str, str]:
@@ -190,8 +193,13 @@ def plugins(check: bool, verbose: bool) -> None:
         click.echo(hooks)
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"ts: warning: {message}", err=True)
+
+
 def main() -> None:
-    """Run the command line; an error of ours is one line on stderr and the exit code 2."""
+    """Run the command line; a warning is one line on stderr, so is an error of ours, with the exit code 2."""
+    warnings.showwarning = _show_warning
     try:
         code = cli.main(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

@@ -142,10 +142,16 @@ def mapped_rows(
     return tuple(sorted(rows, key=lambda row: order[str(row.source)]))
 
 
-def not_applicable_rows(source: CheckpointIndex, unmatched: Iterable[Unmatched]) -> tuple[ConversionRow, ...]:
-    """The rows of what the source has and the target, for a good reason, has not."""
+def left_out_rows(source: CheckpointIndex, unmatched: Iterable[Unmatched]) -> tuple[ConversionRow, ...]:
+    """The rows of what the source has and the target has not: for a good reason, or to the user's loss."""
     return tuple(
-        ConversionRow(one.name, None, f"{NOT_APPLICABLE}: {one.reason}", source[one.name].shape, None)
+        ConversionRow(
+            one.name,
+            None,
+            f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}",
+            source[one.name].shape,
+            None,
+        )
         for one in unmatched
         if one.name in source
     )

@@ -62,6 +62,10 @@ class WeightMapError(TsError, ValueError):
     """A weight map and the names, or shapes, it is applied to do not belong together."""
 
 
+class WeightMapNotFoundError(WeightMapError, FileNotFoundError):
+    """There is no weight-map file of that name."""
+
+
 class LoadError(TsError, ValueError):
     """Arrays do not fit the network they were to be loaded into; the network is unchanged."""
 
@@ -88,3 +92,7 @@ class CaptureWarning(UserWarning):
 
 class PluginWarning(UserWarning):
     """A plug-in is broken or in conflict with another; the others still work."""
+
+
+class WeightMapWarning(UserWarning):
+    """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""

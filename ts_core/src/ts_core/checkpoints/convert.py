@@ -16,7 +16,7 @@ from ts_core.checkpoints.checkpoint import write_checkpoint
 from ts_core.checkpoints.dtypes import dtype_name, dtype_of
 from ts_core.checkpoints.formats import format_of
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.conversion import ConversionReport, ConversionRow, mapped_rows, not_applicable_rows, unchanged_rows
+from ts_core.conversion import ConversionReport, ConversionRow, left_out_rows, mapped_rows, unchanged_rows
 from ts_core.errors import ArgumentError, WeightMapError
 from ts_core.model import CheckpointIndex, TensorInfo
 
@@ -62,7 +62,8 @@ def convert(
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
     Returns:
-        A row for each parameter; true when all of them arrived, and printed as a table.
+        A row for each parameter; true when all of them arrived, and printed as a table. False when a bias got lost, of
+        a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
 
     Raises:
         ArgumentError: more than one of `to`, `target`, `weight_map`; a suffix that stands for no format; a cast that
@@ -71,7 +72,11 @@ def convert(
         WeightMapError: names do not match, or are ambiguous; the message lists them.
         UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
         CheckpointWriteError: no room, no permission.
+
+    Warns:
+        WeightMapWarning: biases get lost, or layers were matched by order alone.
     """
+    from ts_core.mapping.strictness import warn
     from ts_core.sources import borrowed
 
     given = [
@@ -91,9 +96,10 @@ def convert(
             notes.append(UNCHANGED)
         else:
             _require_complete(found, tensors.index)
+            warn(found)
             translated = found.apply(tensors)
             rows = mapped_rows(tensors.index, translated, found.entries)
-            rows += not_applicable_rows(tensors.index, found.unmatched_source)
+            rows += left_out_rows(tensors.index, found.unmatched_source)
             place_of = {name: number for number, name in enumerate(tensors.index)}
             rows = tuple(sorted(rows, key=lambda row: place_of[str(row.source)]))
             notes += found.notes
@@ -135,16 +141,13 @@ def _weight_map(
 
 def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
     """Nothing is lost silently: a map has to say something of every tensor of the source."""
+    from ts_core.mapping.strictness import refusals
+
     said = {name for entry in weight_map.entries for name in entry.source}
     said.update(unmatched.name for unmatched in weight_map.unmatched_source)
     said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
     problems = [f"  {name}: the weight map does not mention it" for name in source if name not in said]
-    problems += [
-        f"  {u.name}: {u.reason}" + (f" (nearest: {', '.join(u.candidates)})" if u.candidates else "")
-        for u in (*weight_map.unmatched_source, *weight_map.unmatched_target)
-        if not u.harmless
-    ]
-    problems += [f"  {', '.join(a.source)} -> {' or '.join(a.target)}: {a.reason}" for a in weight_map.ambiguous]
+    problems += [f"  {line}" for line in refusals(weight_map)]
     if problems:
         raise WeightMapError(
             "the weight map leaves these open, and nothing was written; a target network or checkpoint (target=, on "

@@ -80,7 +80,7 @@ def _join(parent: str, parts: list[Unit]) -> Unit | None:
     if any(set(part.slots) != roles for part in parts) or not roles <= {"weight", "bias"}:
         return None
     path = ".".join(filter(None, (parent, "".join(_words(part)[0][0] for part in parts))))
-    whole = Unit(path, parts[0].family, parts[0].position)
+    whole = Unit(path, parts[0].families, parts[0].position)
     for role in parts[0].slots:
         slots = [part.slots[role] for part in parts]
         first = slots[0]

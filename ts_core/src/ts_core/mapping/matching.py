@@ -22,7 +22,15 @@ from ts_core.mapping.fusing import fuse
 from ts_core.mapping.names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
 from ts_core.mapping.targets import Shapes
 from ts_core.mapping.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
-from ts_core.mapping.units import Shape, Slot, Unit, compatible, units_of
+from ts_core.mapping.units import (
+    BIAS_IS_OPTIONAL,
+    BIASES_ARE_ADDED,
+    Shape,
+    Slot,
+    Unit,
+    compatible,
+    units_of,
+)
 from ts_core.mapping.verbs import layer_rules
 from ts_core.mapping.weight_map import (
     CERTAIN,
@@ -30,6 +38,7 @@ from ts_core.mapping.weight_map import (
     GUESS,
     HARMLESS,
     LIKELY,
+    LOST,
     Ambiguity,
     MapEntry,
     Unmatched,
@@ -185,16 +194,16 @@ class _Findings:
         entries = []
         lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
         lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
-        bare: dict[str, str] = {}  # parameters of matched layers whose partner lacks the role → that layer
+        bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
         for pair in self.result.pairs:
             paired = list(_slots(pair))
             entries += [_entry(pair, a, b) for a, b in paired]
             done = {id(slot) for both in paired for slot in both}
-            for mine, theirs, lost in ((pair.source, pair.target, lost_left), (pair.target, pair.source, lost_right)):
-                for slot in mine.slots.values():
+            for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
+                for slot in unit.slots.values():
                     if id(slot) not in done:
-                        lost.append(slot)
-                        bare[slot.name] = theirs.path
+                        spare.append(slot)
+                        bare.update((part.name, pair) for part in slot.parts or (slot,))
         order = [slot.name for unit in self.left for slot in _parts(unit)]
         position = {name: place for place, name in enumerate(order)}
         entries.sort(key=lambda entry: position[entry.source[0]])
@@ -328,11 +337,11 @@ class _Explainer:
     Args:
         others: the units of the other side.
         taken: names of the other side that have a partner → the entry.
-        bare: names of parameters that a matched partner lacks → the partner's path.
+        bare: names of parameters that the partner of their layer lacks → the two layers.
         side: what the other side is called.
     """
 
-    def __init__(self, others: Sequence[Unit], taken: dict[str, MapEntry], bare: dict[str, str], side: str) -> None:
+    def __init__(self, others: Sequence[Unit], taken: dict[str, MapEntry], bare: dict[str, Pair], side: str) -> None:
         self._taken, self._bare, self._side = taken, bare, side
         self._slots = [
             (unit, part) for unit in others for slot in unit.slots.values() for part in slot.parts or (slot,)
@@ -346,17 +355,17 @@ class _Explainer:
     def __call__(self, slot: Slot) -> Unmatched:
         reason = _harmless(slot)
         if reason:
-            return Unmatched(slot.name, slot.shape, reason, severity="harmless")
+            return Unmatched(slot.name, slot.shape, reason, severity=HARMLESS)
         if slot.name in self._bare:
-            where = self._bare[slot.name]
-            lost = self._side == "target"
-            return Unmatched(
-                slot.name,
-                slot.shape,
-                f"{where!r} in the {self._side}, its layer's partner, has no {slot.role}"
-                + (": these values get lost, and the outputs will differ" if lost else ""),
-                severity="lost" if lost else "error",
-            )
+            pair = self._bare[slot.name]
+            partner = pair.target if self._side == "target" else pair.source
+            reason = f"{partner.path!r} in the {self._side}, its layer's partner, has no {slot.role}"
+            if self._side == "source":
+                return Unmatched(slot.name, slot.shape, reason)
+            if _may_be_lost(slot, pair):
+                reason += ": these values get lost, and the outputs will differ"
+                return Unmatched(slot.name, slot.shape, reason, severity=LOST)
+            return Unmatched(slot.name, slot.shape, reason + _cure(slot, pair))
         near = self._nearest(slot)
         return Unmatched(slot.name, slot.shape, self._reason(slot, near), tuple(part.name for _, part in near))
 
@@ -386,6 +395,31 @@ class _Explainer:
         if slot.place[1] != other.place[1]:
             return f"{other.name!r} has the shape {other.shape}, not {slot.shape}"
         return f"{other.name!r} has the same shape and another role or kind of layer"
+
+
+def _may_be_lost(slot: Slot, pair: Pair) -> bool:
+    """Whether strictness lets a parameter of the source go, with a warning, for which its layer's partner has no place.
+
+    One thing only: the bias of a layer that is built without as often as with it, such as a convolution before a batch
+    norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
+    two layers compute something else.
+    """
+    mine, theirs = pair.source.families, pair.target.families
+    return slot.role == "bias" and pair.evidence != ORDER and mine <= BIAS_IS_OPTIONAL and bool(mine & theirs)
+
+
+def _cure(slot: Slot, pair: Pair) -> str:
+    """What to do about the bias of a cell whose partner keeps another one only."""
+    kind, _, where = slot.role.partition("_")  # bias_ih_l0: of the inputs, in layer 0
+    half, _, layer = where.partition("_")
+    other = {"ih": "hh", "hh": "ih"}.get(half)
+    name = "_".join(filter(None, (kind, str(other), layer)))
+    if kind != "bias" or not other or name not in pair.target.slots or name not in pair.source.slots:
+        return ""
+    if pair.source.families and pair.source.families <= BIASES_ARE_ADDED:
+        ours = pair.source.slots[name].name
+        return f"; this kind of layer adds its biases: add it to {ours!r} in the source first, and leave it out"
+    return ""
 
 
 def _harmless(slot: Slot) -> str:

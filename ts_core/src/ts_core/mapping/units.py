@@ -29,6 +29,10 @@ Shape = tuple[int, ...]
 _PLACES = {"scale": "weight", "slope": "weight"}
 # What a layer of the other framework may lack without being another layer.
 OPTIONAL_ROLES = frozenset({"batch_count"})
+# Families of layers that add one bias to their result, and that every framework also builds without it.
+BIAS_IS_OPTIONAL = frozenset({"linear", "bilinear", "conv", "conv_transpose"})
+# Families of layers that add their two biases, one of the inputs and one of the hidden state, to each other.
+BIASES_ARE_ADDED = frozenset({"rnn", "rnn_cell", "lstm", "lstm_cell"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,17 +73,23 @@ class Unit:
 
     Attributes:
         path: where it is, in canonical terms.
-        family: what it is, whatever the number of dimensions (``"conv"``); None when not known.
+        families: what it may be, whatever the number of dimensions (``"conv"``): one family of a layer of a network;
+            all that fit the names and shapes of a file; none when nothing is known.
         slots: role → slot.
         position: in the order of definition (or execution).
         lone: whether it is a single parameter outside any known layer; its last component is then its own name.
     """
 
     path: str
-    family: str | None
+    families: frozenset[str]
     position: int
     lone: bool = False
     slots: dict[str, Slot] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str | None:
+        """What it is; None when that is not known, or not for sure."""
+        return next(iter(self.families)) if len(self.families) == 1 else None
 
     @property
     def signature(self) -> tuple[tuple[str, Shape], ...]:
@@ -141,7 +151,7 @@ def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
         key = (path, lone)
         unit = units.get(key)
         if unit is None:
-            unit = units[key] = Unit(path, _part_family(parameter) if known else None, position, lone)
+            unit = units[key] = Unit(path, _families(parameter) if known else frozenset(), position, lone)
         unit.slots[role] = slot
     return [_alone(unit) for unit in units.values()]
 
@@ -152,7 +162,7 @@ def _alone(unit: Unit) -> Unit:
         return unit
     (slot,) = unit.slots.values()
     local = slot.name.rpartition(".")[2]
-    return Unit(f"{unit.path}.{local}".lstrip("."), None, unit.position, True, {local: slot})
+    return Unit(f"{unit.path}.{local}".lstrip("."), frozenset(), unit.position, True, {local: slot})
 
 
 def _place(parameter: Parameter, known: bool) -> tuple[str, bool, str]:
@@ -179,9 +189,10 @@ _LAYER_LOCALS: Mapping[str, str] = {
 }
 
 
-def _part_family(parameter: Parameter) -> str | None:
-    """The family of the layer, or of its part: a role ``norm1.scale`` is a norm, ``linear1.weight`` is linear."""
-    return None if "." in (parameter.role or "") else family(parameter.kind)
+def _families(parameter: Parameter) -> frozenset[str]:
+    """The family of the layer; that of a part of a layer, to which a role ``norm1.scale`` belongs, is not known."""
+    own = None if "." in (parameter.role or "") else family(parameter.kind)
+    return frozenset({own} if own else ())
 
 
 def _slot(parameter: Parameter, role: str) -> Slot:
@@ -207,15 +218,14 @@ def _of_readings(found: Iterable[Reading], index: Mapping[str, TensorInfo]) -> l
     for position, reading in enumerate(found):
         # The layout of several kinds that fit is that of the plainest; the partner's kind decides later.
         kind = min(reading.kinds, key=lambda kind: len(kind.layout), default=None)
-        families = {family(kind.kind) for kind in reading.kinds}
+        families = frozenset(own for kind in reading.kinds if (own := family(kind.kind)))
         for local, name in reading.names.items():
             role = kind.roles[local] if kind else local
             part, _, role = role.rpartition(".")
             path = ".".join(filter(None, (reading.layer, part if kind else local)))
             layout = kind.layout.get(kind.roles[local]) if kind else None
             unit = units.setdefault(
-                (path, kind is None),
-                Unit(path, families.pop() if len(families) == 1 and not part else None, position, kind is None),
+                (path, kind is None), Unit(path, frozenset() if part else families, position, kind is None)
             )
             info = index[name]
             canonical = layout.inverse().shapes(info.shape)[0] if layout else info.shape

@@ -57,8 +57,8 @@ class Unmatched:
         shape: of the tensor.
         reason: why it has no partner, in words.
         candidates: the names on the other side that came nearest.
-        severity: ``"error"``; ``"lost"`` for a parameter of a matched layer whose partner was made without it; or
-            ``"harmless"`` when the other side cannot have it or does not need it: a counter, a constant index.
+        severity: ``"error"``; ``"lost"`` for the bias of a linear layer or convolution whose partner was built without
+            one; or ``"harmless"`` when the other side cannot have it or does not need it: a counter, a constant index.
     """
 
     name: str
@@ -92,7 +92,7 @@ class WeightMap:
     """Which tensors of a source become which tensors of a target, in the order of the source.
 
     It can be edited: ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves
-    it out.
+    it out on purpose, which nothing complains of any more.
 
     Args:
         entries: the steps of the map.
@@ -195,9 +195,12 @@ class WeightMap:
         self._settle(kept, {source}, {target})
 
     def __delitem__(self, source: str) -> None:
-        """Leave a source tensor out of the map. Raises KeyError when it is not in it."""
-        self[source]
-        self._entries = tuple(entry for entry in self._entries if source not in entry.source)
+        """Leave a source tensor out on purpose. Raises KeyError when the map says nothing of it."""
+        if source not in (u.name for u in self.unmatched_source):
+            self[source]
+        left_out = Unmatched(source, (), "the map leaves it out", severity=HARMLESS)
+        self._settle([entry for entry in self._entries if source not in entry.source], {source}, set())
+        self.unmatched_source += (left_out,)
 
     def _settle(self, entries: list[MapEntry], sources: set[str], targets: set[str]) -> None:
         """Take over edited entries; what they now cover is no longer unmatched or ambiguous."""
@@ -318,7 +321,7 @@ class WeightMap:
         unmatched = []
         for name, target in name_map.items():
             if target is None:
-                unmatched.append(Unmatched(name, (), "the map has no place for it", severity=HARMLESS))
+                unmatched.append(Unmatched(name, (), "the map leaves it out", severity=HARMLESS))
                 continue
             names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
             if not names or not all(isinstance(part, str) for part in names):
