@@ -179,3 +179,43 @@ def test_two_parameters_of_one_name_are_refused():
     for name in ("a", "b"):
         target.insert_child_to_cell(name, msnn.Dense(4, 4))
     assert "are called 'weight'" in refused(net(a=nn.Linear(4, 4), b=nn.Linear(4, 4)), target)
+
+
+def test_what_is_inside_modules_that_only_order_chose_is_a_guess_too():
+    def block(make, linear, norm):
+        return make(linear=linear(4, 8), norm=norm)
+
+    source = net(**{n: block(net, nn.Linear, nn.LayerNorm(8)) for n in ("foo", "bar")}, fc=nn.Linear(8, 3))
+    target = cell(**{n: block(cell, msnn.Dense, msnn.LayerNorm((8,))) for n in ("left", "right")}, fc=msnn.Dense(8, 3))
+    found = ts.weight_map(source, target)
+    assert {e.source[0]: e.certainty for e in found} == {
+        **{f"{n}.{p}": "guess" for n in ("foo", "bar") for p in ("linear.weight", "linear.bias", "norm.weight")},
+        **{f"{n}.norm.bias": "guess" for n in ("foo", "bar")},
+        **{"fc.weight": "certain", "fc.bias": "certain"},
+    }
+    assert found["foo.linear.weight"] == "left.linear.weight"
+
+
+@pytest.mark.parametrize("dropped", [1, 2, 3])
+def test_numbers_tell_which_of_several_equal_modules_was_dropped(dropped):
+    def stages(make, linear, norm, name, numbers):
+        blocks = {f"{name}{n}": make(a=linear(4, 4), b=linear(4, 6), norm=norm()) for n in numbers}
+        return make(**blocks, fc=linear(6, 3))
+
+    source = stages(net, nn.Linear, lambda: nn.LayerNorm(6), "stage", (1, 2, 3))
+    left = [n for n in (1, 2, 3) if n != dropped]
+    target = stages(cell, msnn.Dense, lambda: msnn.LayerNorm((6,)), "delta", left)
+    found = ts.weight_map(source, target)
+    assert {e.source[0]: e.target[0] for e in found if e.source[0].endswith("a.weight")} == {
+        f"stage{n}.a.weight": f"delta{n}.a.weight" for n in left
+    }
+    assert not any(e.certainty == "certain" for e in found if e.source[0].startswith("stage"))
+
+
+def test_which_of_several_equal_modules_was_dropped_is_a_guess_when_nothing_tells():
+    def blocks(make, linear, names):
+        return make(**{n: make(a=linear(4, 4), b=linear(4, 6)) for n in names}, fc=linear(6, 3))
+
+    source = blocks(net, nn.Linear, ("foo", "bar", "baz"))
+    found = ts.weight_map(source, blocks(cell, msnn.Dense, ("left", "right")))
+    assert {e.certainty for e in found if not e.source[0].startswith("fc")} == {"guess"}

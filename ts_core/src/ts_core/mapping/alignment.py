@@ -48,7 +48,8 @@ class Pair:
     Attributes:
         source: unit of the source.
         target: unit of the target.
-        evidence: what decided: :data:`STRUCTURE` left one possibility, or :data:`NAME` or :data:`ORDER` chose.
+        evidence: what decided: :data:`STRUCTURE` left one possibility, or :data:`NAME` or :data:`ORDER` chose, between
+            them or between modules that they are in.
         sound: whether the surroundings agree as well: no equal module was left over on either side.
     """
 
@@ -130,8 +131,13 @@ def align(
     return result, [node.unit for node in left if node.unit], [node.unit for node in right if node.unit]
 
 
-def _align(left: list[Node], right: list[Node], result: Alignment, sound: bool) -> tuple[list[Node], list[Node]]:
-    """Match two lists of nodes whose parents belong together; returns the leaves that are left over."""
+def _align(
+    left: list[Node], right: list[Node], result: Alignment, sound: bool, guessed: bool = False
+) -> tuple[list[Node], list[Node]]:
+    """Match two lists of nodes whose parents belong together; returns the leaves that are left over.
+
+    `guessed`: that the parents belong together was chosen by order, and so is whatever is matched inside them.
+    """
     left, right = list(left), list(right)
     direct = {id(_leaf(node)) for node in (*left, *right) if node.leaves == 1}
     spare_left: list[Node] = []
@@ -146,13 +152,16 @@ def _align(left: list[Node], right: list[Node], result: Alignment, sound: bool) 
                 continue  # one leaf against a module of several: open the module first
             left.remove(a)
             right.remove(b)
-            rest = _align(a.children, b.children, result, sound and whole and evidence != ORDER)
+            by_order = guessed or evidence == ORDER
+            rest = _align(a.children, b.children, result, sound and whole and not by_order, by_order)
             spare_left += rest[0]
             spare_right += rest[1]
         left, right = _opened(left, size), _opened(right, size)
-    left, right = _settle([_leaf(node) for node in left], [_leaf(node) for node in right], result, sound, direct)
+    left, right = _settle(
+        [_leaf(node) for node in left], [_leaf(node) for node in right], result, sound, guessed, direct
+    )
     if spare_left or spare_right:
-        left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False, set())
+        left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False, guessed, set())
     return left, right
 
 
@@ -201,17 +210,15 @@ def _alike(left: list[Node], right: list[Node], size: int) -> list[Choice]:
     for i, j in _best_chain(scores):
         a, b = first[i], second[j]
         if max(a.leaves, b.leaves) == size:
-            choices.append((a, b, STRUCTURE, _pinned(a, b, first, second)))
+            rivals = [scores[k, j] for k, n in enumerate(first) if k != i and n.content == a.content]
+            rivals += [scores[i, k] for k, n in enumerate(second) if k != j and n.content == b.content]
+            evidence = NAME if rivals else STRUCTURE
+            choices.append((a, b, evidence if max(rivals, default=0) < scores[i, j] else ORDER, not rivals))
     return choices
 
 
-def _pinned(a: Node, b: Node, left: list[Node], right: list[Node]) -> bool:
-    """Whether no other module of the same contents could stand in the place of either."""
-    return sum(n.content == a.content for n in left) <= 1 and sum(n.content == b.content for n in right) <= 1
-
-
 def _scores(left: list[Node], right: list[Node]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """How alike each two modules are: shared leaves, or equally many elements; a little more for equal names."""
+    """How alike each two modules are: shared leaves, or equally many elements; a little more for names and numbers."""
     known: dict[tuple[int, int], float] = {}
     table = np.zeros((len(left), len(right)))
     for i, a in enumerate(left):
@@ -224,7 +231,8 @@ def _scores(left: list[Node], right: list[Node]) -> np.ndarray[tuple[int, int], 
                 near = overlap(words(a.path), words(b.path))
                 same = near == 1.0 and numbers(a.path) == numbers(b.path)
                 if near > 0 or known[key] >= _ALIKE_UNNAMED:
-                    table[i, j] = known[key] + (0.2 if same else 0.1 * near)
+                    counted = numbers(a.path)[-1:] == numbers(b.path)[-1:] != ()
+                    table[i, j] = known[key] + (0.2 if same else 0.1 * near + 0.05 * counted)
     return table
 
 
@@ -308,19 +316,32 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
 
 
 def _settle(
-    left: list[Node], right: list[Node], result: Alignment, sound: bool, direct: Container[int]
+    left: list[Node],
+    right: list[Node],
+    result: Alignment,
+    sound: bool,
+    guessed: bool,
+    direct: Container[int],
 ) -> tuple[list[Node], list[Node]]:
     """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
+
+    def pair(a: Node, b: Node, evidence: str, sound: bool) -> None:
+        assert a.unit is not None  # these are leaves
+        assert b.unit is not None
+        result.pairs.append(Pair(a.unit, b.unit, ORDER if guessed else evidence, sound))
+
     spare_left: list[Node] = []
     spare_right: list[Node] = []
     for a, b in _groups(left, right):
         for x, y in _by_family(a, b):
             if len(x) == len(y):
-                result.pairs += [Pair(m.unit, n.unit, e, sound) for m, n, e in _assign(x, y) if m.unit and n.unit]
+                for m, n, evidence in _assign(x, y):
+                    pair(m, n, evidence, sound)
                 continue
             some = list(_unequal(x, y, direct)) if x and y else []
-            result.pairs += [Pair(m.unit, n.unit, NAME, False) for m, n in some if m.unit and n.unit]
-            used = {id(node) for pair in some for node in pair}
+            for m, n in some:
+                pair(m, n, NAME, False)
+            used = {id(node) for both in some for node in both}
             spare_left += [n for n in x if id(n) not in used]
             spare_right += [n for n in y if id(n) not in used]
     return _by_position(spare_left), _by_position(spare_right)

@@ -34,8 +34,8 @@ def warn(found: WeightMap) -> None:
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:
         _warn(
-            f"{len(guessed)} of {len(found)} entries were matched by order alone: {_some(guessed)}. Check the outputs, "
-            "or give sample_inputs= to ts.weight_map"
+            f"{len(guessed)} of {len(found)} entries were matched by order alone: {_some(guessed)}. Check the outputs; "
+            "ts.weight_map does so itself when it is given sample_inputs="
         )
 
 
