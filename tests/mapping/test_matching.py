@@ -219,3 +219,14 @@ def test_which_of_several_equal_modules_was_dropped_is_a_guess_when_nothing_tell
     source = blocks(net, nn.Linear, ("foo", "bar", "baz"))
     found = ts.weight_map(source, blocks(cell, msnn.Dense, ("left", "right")))
     assert {e.certainty for e in found if not e.source[0].startswith("fc")} == {"guess"}
+
+
+def test_equal_numbers_decide_even_when_the_modules_stand_at_different_depths():
+    source = net(branch1=nn.Linear(4, 4), branch2=net(**{"0": nn.Linear(4, 4), "1": nn.Linear(4, 6)}))
+    inner = msnn.Cell()
+    inner.insert_child_to_cell("0", msnn.Dense(4, 4))
+    inner.insert_child_to_cell("1", msnn.Dense(4, 7))  # another size: the two modules are not alike as a whole
+    found = ts.weight_map(source, cell(b2=inner, b1=msnn.Dense(4, 4)))
+    assert found["branch1.weight"] == "b1.weight"
+    assert found["branch2.0.weight"] == "b2.0.weight"
+    assert "guess" not in {e.certainty for e in found}

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import ts_core as ts
-from ts_core.errors import WeightMapError
+from ts_core.cli import cli
+from ts_core.errors import WeightMapError, WeightMapNotFoundError
 from ts_core.mapping.transforms import Concatenate, InsertAxis
 from ts_core.mapping.weight_map import MapEntry
 from ts_core.sources import open_source
@@ -51,6 +53,10 @@ def test_files_of_the_older_tool_are_read(tmp_path):
         ('[{"a": "b"}, {"a": {"transform": "insert_axis", "axis": "0"}}]', "wrong arguments"),
         ('[{"a": "b"}, {"a": {"transform": "insert_axis"}}]', "wrong arguments"),
         ('[{"a": "x", "b": "x"}, {}]', "same name: x"),
+        ('[{"a": "b"}, {"a": {"transform": "insert_axis", "axis": 0, "sources": ["a", 3]}}]', "names as its sources"),
+        ('[{"a": "b"}, {"a": {"transform": "insert_axis", "axis": 0, "sources": ["a", []]}}]', "names as its sources"),
+        ("[" * 100_000, "not a weight map"),
+        ("", "ts map SOURCE -o FILE"),
     ],
 )
 def test_a_file_that_is_no_map_is_refused_by_name(tmp_path, content, says):
@@ -59,6 +65,48 @@ def test_a_file_that_is_no_map_is_refused_by_name(tmp_path, content, says):
     with pytest.raises(WeightMapError, match=says) as error:
         ts.WeightMap.load(path)
     assert "broken.json" in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_both_kinds_of_error(tmp_path):
+    with pytest.raises(WeightMapNotFoundError, match=r"no weight map .*none\.json; `ts map SOURCE -o FILE`") as error:
+        ts.WeightMap.load(tmp_path / "none.json")
+    assert isinstance(error.value, FileNotFoundError)
+    assert isinstance(error.value, WeightMapError)
+
+
+@pytest.mark.parametrize("kind", ["folder", "checkpoint"])
+def test_what_holds_no_text_is_refused(tmp_path, kind):
+    path = tmp_path / "map.json"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        ts.save_checkpoint({"a": np.full(9, 0.1)}, path, format="npz")
+    with pytest.raises(WeightMapError, match=r"map\.json cannot be read as a weight map"):
+        ts.WeightMap.load(path)
+
+
+@pytest.mark.parametrize("command", ["convert", "compare"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "checkpoint", "nonsense"])
+def test_the_command_line_says_what_is_wrong_with_a_map(tmp_path, command, kind):
+    ts.save_checkpoint({"a": np.full(9, 0.1)}, tmp_path / "a.npz")
+    path = {"folder": tmp_path, "checkpoint": tmp_path / "a.npz"}.get(kind, tmp_path / "map.json")
+    if kind == "nonsense":
+        path.write_text("{}")
+    other = tmp_path / ("b.safetensors" if command == "convert" else "a.npz")
+    result = CliRunner().invoke(cli, [command, str(tmp_path / "a.npz"), str(other), "--map", str(path)])
+    assert isinstance(result.exception, WeightMapError)
+    assert path.name in str(result.exception)
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_a_map_edited_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "map.json").write_text('[{"a": "b"}, {}]', encoding="utf-8-sig")
+    assert ts.WeightMap.load(tmp_path / "map.json")["a"] == "b"
+
+
+def test_a_map_cannot_be_written_over_a_folder(tmp_path):
+    with pytest.raises(WeightMapError, match="cannot write the weight map"):
+        example().save(tmp_path)
 
 
 def test_the_folder_of_the_file_must_exist(tmp_path):
@@ -122,3 +170,10 @@ def test_there_and_back_is_where_we_were():
 def test_names_that_the_source_lacks_are_named():
     with pytest.raises(WeightMapError, match="lacks: q, k"):
         example().apply(open_source({"c.weight": np.zeros((3, 2, 1)), "b": np.zeros(1)}))
+
+
+def test_a_transform_of_one_tensor_refuses_two():
+    value = {"transform": "insert_axis", "axis": 0, "sources": ["a", "b"]}
+    read = ts.WeightMap.from_pair({"a": "x", "b": "x"}, {"a": value, "b": value})
+    with pytest.raises(WeightMapError, match=r"a, b: insert_axis\(axis=0\) does not take 2 tensors"):
+        read.apply(open_source({"a": np.ones(2), "b": np.ones(2)}))

@@ -308,7 +308,10 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
         yield left[0], right[0], NAME if named else STRUCTURE
         return
     ours, theirs = [numbers(n.path) for n in left], [numbers(n.path) for n in right]
-    countable = all(len(set(side)) == len(side) and len({len(n) for n in side}) == 1 for side in (ours, theirs))
+    distinct = all(len(set(side)) == len(side) for side in (ours, theirs))
+    countable = distinct and (
+        set(ours) == set(theirs) or all(len({len(n) for n in side}) == 1 for side in (ours, theirs))
+    )
     if countable:  # numbers that count are a better order than that of definition
         left, right = (sorted(side, key=lambda n: numbers(n.path)) for side in (left, right))
     evidence = NAME if countable else ORDER

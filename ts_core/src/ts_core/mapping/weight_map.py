@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.errors import WeightMapError
+from ts_core.errors import WeightMapError, WeightMapNotFoundError
 from ts_core.mapping.transforms import InsertAxis, Transform, from_json
 from ts_core.model import CheckpointIndex, TensorInfo
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 OLDER_TRANSFORMS = {
     "troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2),
 }
+
+_MAKE_ONE = "`ts map SOURCE -o FILE` and WeightMap.save write one"
 
 CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
 ERROR, LOST, HARMLESS = "error", "lost", "harmless"
@@ -331,26 +333,40 @@ class WeightMap:
         return cls(entries.values(), unmatched_source=unmatched, order=name_map)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the map as JSON ``[name_map, value_map]``. Raises WeightMapError when the folder does not exist."""
+        """Write the map as JSON ``[name_map, value_map]``. Raises WeightMapError when the file cannot be written."""
         path = Path(path)
         if not path.absolute().parent.is_dir():
             raise WeightMapError(f"cannot write the weight map {path}: there is no folder {path.absolute().parent}")
-        path.write_text(json.dumps(self.to_pair(), indent=4, ensure_ascii=False), encoding="utf-8")
+        try:
+            path.write_text(json.dumps(self.to_pair(), indent=4, ensure_ascii=False), encoding="utf-8")
+        except OSError as problem:
+            raise WeightMapError(f"cannot write the weight map {path}: {problem.strerror}") from problem
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WeightMap:
         """Read a map from JSON, of this tool or of the older one.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            WeightMapError: the file is not JSON, or not of the form ``[name_map, value_map]``.
+            WeightMapNotFoundError: there is no such file.
+            WeightMapError: the file cannot be read, is not JSON, or not of the form ``[name_map, value_map]``.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as problem:
-            raise WeightMapError(f"{path} is not a weight map: {problem}") from problem
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except FileNotFoundError as problem:
+            raise WeightMapNotFoundError(f"there is no weight map {path}; {_MAKE_ONE}") from problem
+        except UnicodeDecodeError as problem:
+            raise WeightMapError(f"{path} cannot be read as a weight map: it is no text; {_MAKE_ONE}") from problem
+        except (OSError, ValueError) as problem:  # a folder, no permission, a null byte in the name
+            reason = getattr(problem, "strerror", None) or problem
+            raise WeightMapError(f"{path} cannot be read as a weight map: {reason}; {_MAKE_ONE}") from problem
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as problem:
+            raise WeightMapError(f"{path} is not a weight map: {problem}; {_MAKE_ONE}") from problem
         if not (isinstance(content, list) and len(content) == 2):
-            raise WeightMapError(f"{path} is not a weight map: it must hold the list [name_map, value_map]")
+            raise WeightMapError(
+                f"{path} is not a weight map: it must hold the list [name_map, value_map]; {_MAKE_ONE}"
+            )
         try:
             return cls.from_pair(*content)
         except WeightMapError as problem:
@@ -398,8 +414,8 @@ def _read_value(name: str, value: Any) -> tuple[tuple[str, ...], Transform | Non
         raise WeightMapError(f"the transform of {name!r} must be an object with its name, not {value!r}")
     arguments = dict(value)
     sources = arguments.pop("sources", [name])
-    if not isinstance(sources, list) or name not in sources:
-        raise WeightMapError(f"the transform of {name!r} must list its own name among its sources")
+    if not isinstance(sources, list) or not all(isinstance(part, str) for part in sources) or name not in sources:
+        raise WeightMapError(f"the transform of {name!r} must list names as its sources, its own among them")
     try:
         return tuple(sources), from_json(arguments)
     except WeightMapError as problem:
@@ -454,6 +470,10 @@ def _target_infos(entry: MapEntry, index: CheckpointIndex) -> Iterator[TensorInf
         shapes = entry.transform.shapes(*shapes) if entry.transform else shapes
     except WeightMapError as problem:
         raise WeightMapError(f"{', '.join(entry.source)}: {problem}") from problem
+    except ValueError as problem:  # it unpacks as many shapes as it takes
+        raise WeightMapError(
+            f"{', '.join(entry.source)}: {entry.transform} does not take {len(shapes)} tensors"
+        ) from problem
     if len(shapes) != len(entry.target):
         raise WeightMapError(
             f"{', '.join(entry.source)}: the map gives {len(shapes)} tensors for {len(entry.target)} names"
