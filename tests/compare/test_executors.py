@@ -1,10 +1,13 @@
 """Threads, processes, clusters: the same rows whoever compares, and a clean end when somebody interrupts."""
 
 import multiprocessing
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 
 import ts_core as ts
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.compare import engine
+from ts_core.compare import engine, pieces, workers
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ComparisonError
 from ts_core.model import CheckpointIndex, TensorInfo
 
@@ -108,6 +111,139 @@ def test_a_dask_cluster(checkpoints, expected):
         assert ts.compare(*checkpoints, executor=pool).rows == expected
 
 
+@pytest.fixture
+def crew(monkeypatch):
+    """Any pair of files is worth a process; the tasks that these were given."""
+    monkeypatch.setattr(engine, "SHARE", 1)
+    given, compare = [], workers._Worker.compare
+
+    def counted(worker, task):
+        outcomes = compare(worker, task)
+        given.append(worker._process.pid)
+        return outcomes
+
+    monkeypatch.setattr(workers._Worker, "compare", counted)
+    return given
+
+
+def test_large_files_are_shared_with_processes(checkpoints, expected, crew):
+    assert ts.compare(*checkpoints, workers=3).rows == expected
+    assert crew
+    for pid in crew:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("suffix", ["ckpt", "pth", "safetensors"])
+def test_processes_see_every_dtype_and_layout_where_it_lies(tmp_path, crew, suffix):
+    import ml_dtypes
+
+    rng = np.random.default_rng(1)
+    tensors = {
+        "odd": np.arange(3, dtype="i1"),  # what comes after it is not aligned
+        "half": rng.standard_normal((40, 50)).astype("f2"),
+        "brain": rng.standard_normal((40, 50)).astype(ml_dtypes.bfloat16),
+        "double": rng.standard_normal((70, 3, 5)),
+        "scalar": np.float32(3.5),
+        "empty": np.zeros((0, 4), "f4"),
+        "flags": rng.random(1000) < 0.5,
+        "large": rng.standard_normal((3000, 3000)).astype("f4"),
+    }
+    other = {name: array.copy() for name, array in tensors.items()}
+    other["large"][2999, 7] += 1
+    other["double"][69, 2, 4] -= 2
+    layouts = {name: {"transform": "transpose", "axes": [1, 0]} for name in ("half", "brain", "large")}
+    other |= {name: np.ascontiguousarray(other[name].T) for name in layouts}
+    paths = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    for path, content in zip(paths, (tensors, other), strict=True):
+        ts.save_checkpoint(content, path)
+    steps = ({name: name for name in tensors}, layouts)
+    report = ts.compare(*paths, weight_map=steps, workers=2)
+    assert crew
+    assert report.rows == ts.compare(*paths, weight_map=steps, workers=1).rows
+    assert {row.name: row.metrics.worst for row in report.failed} == {"large": (7, 2999), "double": (69, 2, 4)}
+
+
+def test_what_has_to_be_read_first_stays_here(tmp_path, crew):
+    tensors = {"a": np.arange(10_000_000, dtype="f4")}
+    for name in ("a.npz", "b.npz"):
+        np.savez_compressed(tmp_path / name, **tensors)
+    assert ts.compare(tmp_path / "a.npz", tmp_path / "b.npz", workers=2)
+    assert not crew
+
+
+@pytest.mark.parametrize("executable", ["/does/not/exist", shutil.which("true"), ""])
+def test_without_an_interpreter_to_start_this_process_does_it_all(checkpoints, expected, monkeypatch, crew, executable):
+    monkeypatch.setattr(sys, "executable", executable)
+    assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert not crew
+
+
+def test_a_worker_that_is_killed_is_done_without(checkpoints, expected, monkeypatch, crew):
+    started = []
+
+    def start(start=workers._start):
+        started.append(start())
+        started[0].kill()
+        return started[0]
+
+    monkeypatch.setattr(workers, "_start", start)
+    assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert started
+    assert not crew
+
+
+def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_opened(
+    checkpoints, expected, tmp_path, monkeypatch, crew
+):
+    paths = [shutil.copy(path, tmp_path) for path in checkpoints]
+    wanted = ts.compare(*paths, workers=1).rows
+    located = workers._located
+
+    def replaced(task):
+        shutil.copy(checkpoints[0], tmp_path / "new")
+        (tmp_path / "new").replace(paths[1])
+        return located(task)
+
+    monkeypatch.setattr(workers, "_located", replaced)
+    assert ts.compare(*paths, workers=2).rows == wanted
+    assert not crew
+
+
+def test_an_interrupt_ends_the_processes_too(checkpoints, monkeypatch, crew):
+    started = []
+
+    def start(start=workers._start):
+        started.append(start())
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(workers, "_start", start)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        ts.compare(*checkpoints, workers=2)
+    assert started[0].poll() is not None
+    assert threading.active_count() == before
+
+
+_SCRIPT = """
+    import sys
+    import ts_core as ts
+    from ts_core.compare import engine
+
+    print("once")
+    engine.SHARE = 1
+    print(bool(ts.compare(sys.argv[1], sys.argv[1], workers=2, progress=False)))
+"""
+
+
+def test_a_script_without_a_guard_runs_once(checkpoints, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(_SCRIPT))
+    done = subprocess.run([sys.executable, script, checkpoints[0]], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("once\nTrue\n", "")
+
+
 def _die(_):
     import os
 
@@ -152,7 +288,7 @@ class _Counting(Executor):
 
 
 def test_one_large_tensor_is_shared_out():
-    pool, large = _Counting(), np.zeros(3 * engine.PIECE, np.int8)
+    pool, large = _Counting(), np.zeros(3 * pieces.PIECE, np.int8)
     assert ts.compare({"a": large}, {"a": large}, executor=pool)
     assert pool.submitted == 3
 

@@ -140,6 +140,23 @@ def test_random_vectors_of_several_blocks(seed, dtype, size, noise, tolerance):
     assert result.max_rel == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3333, 0.7773, 1e-25, 1e25])
+def test_sums_over_equal_elements_do_not_drift(value):
+    original, target = np.full(100_000, value, np.float32), np.full(100_000, 1.01 * value, np.float32)
+    check(original, target, Tolerance())
+
+
+@pytest.mark.parametrize("noise", [1e-7, 1e-5, 1e-3, 0.1, 1.0])
+def test_the_cosine_tells_small_angles_apart(noise):
+    rng = np.random.default_rng(0)
+    original = rng.standard_normal(300_000).astype("f4")
+    target = (original + noise * rng.standard_normal(original.size)).astype("f4")
+    x, y = original.astype("f8"), target.astype("f8")
+    x, y = x / math.sqrt(math.fsum(x * x)), y / math.sqrt(math.fsum(y * y))
+    angle = math.fsum((x - y) ** 2) / 2  # 1 - cosine, without the loss of subtracting from 1
+    assert 1 - measured(original, target, Tolerance()).cosine == pytest.approx(angle, rel=1e-5, abs=1e-15)
+
+
 @given(pairs(), TOLERANCES)
 @settings(deadline=None, max_examples=150)
 def test_the_fast_way_and_the_plain_way_agree(pair, tolerance):

@@ -26,7 +26,7 @@ from ts_core.sources import NetworkTensors, open_source
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ts_core.compare.engine import Tolerances
+    from ts_core.compare.pieces import Tolerances
 
 StrPath = str | os.PathLike[str]
 NameMap = dict[str, Any]

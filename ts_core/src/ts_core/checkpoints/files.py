@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,6 +30,32 @@ _MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
 _MOST_ELEMENTS = 1 << 59  # of 16 bytes each make 2^63 bytes
 
 
+class FileMap(mmap.mmap):
+    """The bytes of a file, mapped into memory for reading; it knows which file.
+
+    Args:
+        file: opened by its path, for reading; it may be closed afterwards.
+
+    Attributes:
+        path: of the file, absolute.
+        identity: device, inode, size, and time of the last change in ns: another file of the same path has another.
+
+    Raises:
+        ValueError: the file is empty.
+    """
+
+    path: str
+    identity: tuple[int, ...]
+
+    def __new__(cls, file: BinaryIO) -> FileMap:
+        """Map the whole file."""
+        self = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
+        status = os.fstat(file.fileno())
+        self.path = os.path.abspath(file.name)  # noqa: PTH100 - resolves no links
+        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return self
+
+
 class MappedFile:
     """A file mapped into memory for reading, whose tensors are views of the map.
 
@@ -44,10 +70,9 @@ class MappedFile:
         self.path = path
         try:
             with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size == 0:
-                    raise CheckpointError(f"{path}: the file is empty")
-                self._map: mmap.mmap | None = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._map: FileMap | None = FileMap(file)
+        except ValueError as problem:
+            raise CheckpointError(f"{path}: the file is empty") from problem
         except FileNotFoundError as problem:
             raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
         except OSError as problem:

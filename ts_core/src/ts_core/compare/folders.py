@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import math
-import mmap
 import os
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from ts_core.checkpoints.files import FileMap
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnsafeCheckpointError
 from ts_core.model import TensorInfo
 
@@ -126,8 +126,7 @@ def read_npy(path: Path) -> Array:
         if os.fstat(file.fileno()).st_size < start + count * dtype.itemsize:
             raise CheckpointError(f"{path}: the file ends before the array {shape} of {dtype} does: it is incomplete")
         if count * dtype.itemsize >= _MAPPED:
-            data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            flat = np.frombuffer(data, dtype, count, start)
+            flat = np.frombuffer(FileMap(file), dtype, count, start)
         else:
             flat = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
     return flat.reshape(shape, order="F" if fortran else "C")

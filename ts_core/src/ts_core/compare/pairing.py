@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ts_core.compare.applicable import Excuses
-from ts_core.compare.engine import Pair
 from ts_core.compare.folders import NamePair, NpyFolder, saved_order
+from ts_core.compare.pieces import Pair
 from ts_core.errors import CheckpointError
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ts_core.checkpoints.protocols import LazyTensors
-    from ts_core.compare.engine import Handle, Tolerances
     from ts_core.compare.folders import NamePair, NpyFolder
+    from ts_core.compare.pieces import Handle, Tolerances
     from ts_core.compare.report import Report
     from ts_core.mapping.weight_map import WeightMap
 
@@ -54,9 +54,10 @@ def compare(
         equal_nan: whether two NaN are equal.
         tolerances: other tolerances ``(rtol, atol)`` for some pairs: by a glob over names (``"*.bias"``) or by the name
             of a dtype (``"float16"``); the first key that matches counts.
-        workers: the number of threads; by default one for each processor that this process may use.
-        executor: any ``concurrent.futures.Executor`` instead of threads. A worker in another process opens the files
-            itself, and is sent what is in no file. The executor is not shut down.
+        workers: the number of threads, or, for files of a GB in all, of processes, this one included, which import
+            nothing of the caller's program; by default one for each processor that this process may use.
+        executor: any ``concurrent.futures.Executor`` instead. A worker in another process opens the files itself, and
+            is sent what is in no file. The executor is not shut down.
         progress: show a progress bar on stderr when that is a terminal.
 
     Returns:
@@ -164,7 +165,8 @@ def compare_folders(
     Raises:
         ComparisonError: no pair has two names.
     """
-    from ts_core.compare.engine import FolderHandle, Pair, compare_pairs
+    from ts_core.compare.engine import compare_pairs
+    from ts_core.compare.pieces import FolderHandle, Pair
     from ts_core.compare.report import Report
 
     if not any(ours is not None and theirs is not None for ours, theirs in names):
@@ -196,8 +198,8 @@ def check_tolerances(
         ArgumentTypeError: one is no number, `equal_nan` no bool, or `special` no mapping.
         ArgumentError: one is negative or NaN.
     """
-    from ts_core.compare.engine import Tolerances
     from ts_core.compare.metrics import Tolerance
+    from ts_core.compare.pieces import Tolerances
 
     if not isinstance(equal_nan, bool):
         raise ArgumentTypeError(f"equal_nan must be a bool, not {type(equal_nan).__name__}")
