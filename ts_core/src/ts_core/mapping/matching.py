@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,9 +167,10 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
 
 
 def _main_place(unit: Unit) -> object:
-    """What a unit is at least: the sizes of its weight."""
-    slot = unit.slots.get("weight") or unit.slots.get("scale") or next(iter(unit.slots.values()))
-    return slot.place[1], len(unit.slots) > 2
+    """What a unit is at least: the sizes of its weight, or of its largest tensor."""
+    slot = unit.slots.get("weight") or unit.slots.get("scale")
+    sizes = slot.place[1] if slot else max((s.place[1] for s in unit.slots.values()), key=lambda own: (prod(own), own))
+    return sizes, len(unit.slots) > 2
 
 
 def _require_related(result: Alignment, left: Sequence[Unit], right: Sequence[Unit]) -> None:
@@ -404,8 +406,13 @@ def _may_be_lost(slot: Slot, pair: Pair) -> bool:
     norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
     two layers compute something else.
     """
-    mine, theirs = pair.source.families, pair.target.families
-    return slot.role == "bias" and pair.evidence != ORDER and mine <= BIAS_IS_OPTIONAL and bool(mine & theirs)
+    return slot.role == "bias" and pair.evidence != ORDER and _both_are(pair, BIAS_IS_OPTIONAL)
+
+
+def _both_are(pair: Pair, families: frozenset[str]) -> bool:
+    """Whether all that the two layers may be, both of them, is among these families."""
+    shared = pair.source.families & pair.target.families
+    return bool(shared) and shared <= families
 
 
 def _cure(slot: Slot, pair: Pair) -> str:
@@ -416,7 +423,7 @@ def _cure(slot: Slot, pair: Pair) -> str:
     name = "_".join(filter(None, (kind, str(other), layer)))
     if kind != "bias" or not other or name not in pair.target.slots or name not in pair.source.slots:
         return ""
-    if pair.source.families and pair.source.families <= BIASES_ARE_ADDED:
+    if _both_are(pair, BIASES_ARE_ADDED):
         ours = pair.source.slots[name].name
         return f"; this kind of layer adds its biases: add it to {ours!r} in the source first, and leave it out"
     return ""
