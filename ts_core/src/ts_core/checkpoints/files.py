@@ -6,18 +6,18 @@ import functools
 import io
 import math
 import mmap
-import os
 import struct
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
+from ts_core.file_map import FileMap
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,32 +28,6 @@ _MADV_POPULATE_READ = 22  # Linux 5.14
 _SYNC_FILE_RANGE_WRITE = 2
 _MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
 _MOST_ELEMENTS = 1 << 59  # of 16 bytes each make 2^63 bytes
-
-
-class FileMap(mmap.mmap):
-    """The bytes of a file, mapped into memory for reading; it knows which file.
-
-    Args:
-        file: opened by its path, for reading; it may be closed afterwards.
-
-    Attributes:
-        path: of the file, absolute.
-        identity: device, inode, size, and time of the last change in ns: another file of the same path has another.
-
-    Raises:
-        ValueError: the file is empty.
-    """
-
-    path: str
-    identity: tuple[int, ...]
-
-    def __new__(cls, file: BinaryIO) -> FileMap:
-        """Map the whole file."""
-        self = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
-        status = os.fstat(file.fileno())
-        self.path = os.path.abspath(file.name)  # noqa: PTH100 - resolves no links
-        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        return self
 
 
 class MappedFile:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ts_core.checkpoints.files import FileMap
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnsafeCheckpointError
+from ts_core.file_map import FileMap
 from ts_core.model import TensorInfo
 
 if TYPE_CHECKING:

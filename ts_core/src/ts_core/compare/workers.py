@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.files import FileMap
 from ts_core.compare.pieces import InHand, Outcome, Piece, compare_pieces
+from ts_core.file_map import FileMap
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
