@@ -475,7 +475,7 @@ def boxes(shape: Index, limit: int, first: tuple[int, ...] = ()) -> Iterator[tup
     sizes, room = [1] * len(shape), limit
     long = dict.fromkeys(first)
     for axis in long:
-        sizes[axis] = max(1, min(shape[axis], int(limit ** (1 / len(long)))))
+        sizes[axis] = max(1, min(shape[axis], int(limit ** (1 / len(long)) / len(long))))
         room //= sizes[axis]
     for axis in reversed(range(len(shape))):
         grown = max(1, min(shape[axis], sizes[axis] * room))

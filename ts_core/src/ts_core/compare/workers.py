@@ -13,11 +13,13 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
+import ts_core
 from ts_core.compare.pieces import InHand, Outcome, Piece, compare_pieces
 from ts_core.file_map import FileMap
 
@@ -98,7 +100,12 @@ class _Worker:
 
 def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603 - nothing but our own code
-        [sys.executable, "-c", f"{_START}; workers.serve()"],
+        [
+            sys.executable,
+            "-IS",
+            "-c",
+            f"{_START}; workers.serve()",
+        ],  # -IS: none of the user's settings or start-up files
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -106,7 +113,7 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,  # Ctrl-C is for us; the worker ends when its standard input does
     )
     assert process.stdin is not None
-    pickle.dump(sys.path, process.stdin)
+    pickle.dump([*sys.path, str(Path(ts_core.__file__).parents[1])], process.stdin)
     return process
 
 
