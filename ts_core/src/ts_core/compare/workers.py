@@ -27,7 +27,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SHARE = 1 << 29  # bytes to be read for which one more process is worth its start
 
-_START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from ts_core.compare import workers"
+_START = """
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from ts_core.compare import workers
+workers.serve()
+"""
 # The blocks of a comparison are too small for the threads of a BLAS, each of which would take memory.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -100,12 +105,7 @@ class _Worker:
 
 def _start() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603 - nothing but our own code
-        [
-            sys.executable,
-            "-IS",
-            "-c",
-            f"{_START}; workers.serve()",
-        ],  # -IS: none of the user's settings or start-up files
+        [sys.executable, "-IS", "-c", _START],  # -IS: without the user's settings and start-up files
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
