@@ -329,10 +329,8 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     if largest == 0:
         sums.close += size
         return True
-    if difference.min() > 0:  # which takes less time than to count
-        sums.unequal += size
-    else:
-        sums.unequal += int(np.count_nonzero(difference.view(scratch.bits)))  # 0 has no bits, and |Δ| no sign
+    mask = scratch.mask[:size]
+    sums.unequal += int(np.count_nonzero(np.greater(difference, 0, out=mask)))
     sums.abs += float(_sum(difference))
     if sums.worst is None or not _worse(sums.max_abs, largest):
         block.offer(sums, largest, position)
@@ -352,7 +350,7 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     else:
         bound = np.multiply(magnitude, tolerance.rtol, out=magnitude)
         np.add(bound, tolerance.atol, out=bound)
-        sums.close += int(np.count_nonzero(np.less_equal(difference, bound, out=scratch.mask[:size])))
+        sums.close += int(np.count_nonzero(np.less_equal(difference, bound, out=mask)))
     return True
 
 
@@ -418,7 +416,6 @@ class _Scratch:
         self.mask = np.empty(BLOCK, bool)
         self.limit = float(np.finfo(both).max)
         self.single = both.char == "f"
-        self.bits = np.dtype(np.uint32 if self.single else np.uint64)
         # From the mean to the sum of the squares: where those of float32 neither vanish nor overflow.
         self.squares = (1e-30, self.limit) if self.single else (0.0, math.inf)
 
