@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.file_map import copy_bytes
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Scalar = bool | int | float | complex
 Index = tuple[int, ...]
@@ -438,7 +440,7 @@ def _load(block: Array, buffer: Array) -> Array:
     if block.dtype == buffer.dtype and block.flags.c_contiguous:
         if block.flags.aligned:
             return block.reshape(-1)
-        np.copyto(vector.view(np.uint8), block.reshape(-1).view(np.uint8))  # as bytes, for which there is memcpy
+        copy_bytes(block, vector)
         return vector
     shaped = vector.reshape(block.shape)
     if block.dtype.name == "bfloat16":  # the upper half of a float32

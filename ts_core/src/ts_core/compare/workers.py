@@ -21,7 +21,7 @@ import numpy as np
 
 import ts_core
 from ts_core.compare.pieces import InHand, Outcome, Piece, compare_pieces
-from ts_core.file_map import FileMap
+from ts_core.file_map import FileMap, place_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -137,32 +137,17 @@ def _located(pieces: list[Piece]) -> list[Piece] | None:
     except Exception:  # one is unreadable, which is told by who compares here
         return None
     arrays = (tensor.array for piece in task for tensor in piece.tensors if isinstance(tensor, InHand))
-    return task if all(_file(array) or not array.size for array in arrays) else None
+    return task if all(place_of(array) or not array.size for array in arrays) else None
 
 
 class _Pickler(pickle.Pickler):
     """Pickles arrays in mapped files as where they lie."""
 
     def reducer_override(self, subject: Any) -> Any:
-        if not isinstance(subject, np.ndarray) or (file := _file(subject)) is None:
+        if not isinstance(subject, np.ndarray) or (place := place_of(subject)) is None:
             return NotImplemented
-        offset = _address(subject) - _address(np.frombuffer(file, np.uint8))
+        file, offset = place
         return _array, (file.path, file.identity, offset, subject.shape, subject.strides, subject.dtype)
-
-
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _file(array: Array) -> FileMap | None:
-    """The mapped file that an array is a view of."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, memoryview):
-        base = base.obj
-    return base if isinstance(base, FileMap) else None
 
 
 def _array(
