@@ -114,9 +114,17 @@ def _anonymous(process: int | str = "self") -> int:
     """RssAnon of a process and of its descendants, in bytes; 0 for one that has ended."""
     folder = pathlib.Path("/proc", str(process))
     try:
-        status = (folder / "status").read_text()
+        status, command = (folder / "status").read_text(), (folder / "cmdline").read_bytes()
         children = [child for file in folder.glob("task/*/children") for child in file.read_text().split()]
     except OSError:
         return 0
     own = sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
-    return own * 1024 + sum(map(_anonymous, children))
+    return own * 1024 + sum(_anonymous(child) for child in children if not _runs(child, command))
+
+
+def _runs(process: int | str, command: bytes) -> bool:
+    """Whether a child is still what its parent is: until it runs a program of its own, they share their memory."""
+    try:
+        return pathlib.Path("/proc", str(process), "cmdline").read_bytes() == command
+    except OSError:
+        return False

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TASK = 1 << 23  # bytes of small pairs that travel together
 _TASK_PAIRS = 256
+_THREADED = 1 << 18  # bytes of a pair below which threads only wait for each other: more of it is Python than NumPy
 _PENDING = 64  # tasks handed at a time to an executor, whose number of workers is not known
 
 
@@ -48,7 +49,7 @@ def compare_pairs(
         tolerances: when elements are close.
         handles: how another process opens the sources; None where they are in no file.
         workers: the number of threads, or of processes where the files are large enough; by default one for each
-            processor that this process may use.
+            processor that this process may use, but one alone for small tensors.
         executor: used instead; it is not shut down.
         progress: whether to show a progress bar on stderr; None: when that is a terminal.
 
@@ -60,9 +61,11 @@ def compare_pairs(
         ArgumentError: `workers` is less than 1.
         ComparisonError: the executor lost its workers.
     """
-    threads = _check_workers(workers, executor)
+    _check_workers(workers, executor)
     sizes = [_sizes(sources, pair) for pair in pairs]
-    processes = 1 if executor is not None or None in handles else min(threads, sum(map(sum, sizes)) // SHARE)
+    total = sum(map(sum, sizes))
+    threads = workers or (_processors() if total >= _THREADED * len(pairs) else 1)
+    processes = 1 if executor is not None or None in handles else min(threads, total // SHARE)
     rows: dict[int, Comparison] = {}
     expected: dict[int, int] = {}  # how many pieces a pair has
     found: defaultdict[int, list[Outcome]] = defaultdict(list)
@@ -221,17 +224,21 @@ def _nbytes(source: Source, name: str) -> int:
     return source.nbytes(name) if isinstance(source, NpyFolder) else source.info(name).nbytes
 
 
-def _check_workers(workers: object, executor: object) -> int:
+def _check_workers(workers: object, executor: object) -> None:
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise ArgumentTypeError(f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}")
     if workers is None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity else os.cpu_count() or 1
+        return
     if not isinstance(workers, int) or isinstance(workers, bool):
         raise ArgumentTypeError(f"workers must be an int, not {type(workers).__name__}")
     if workers < 1:
         raise ArgumentError(f"workers must be at least 1, not {workers}")
-    return workers
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _shares_memory(executor: Executor) -> bool:

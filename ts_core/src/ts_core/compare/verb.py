@@ -55,7 +55,8 @@ def compare(
         tolerances: other tolerances ``(rtol, atol)`` for some pairs: by a glob over names (``"*.bias"``) or by the name
             of a dtype (``"float16"``); the first key that matches counts.
         workers: the number of threads, or, for files of a GB in all, of processes, this one included, which import
-            nothing of the caller's program; by default one for each processor that this process may use.
+            nothing of the caller's program. By default one for each processor that this process may use, but one alone
+            for tensors of a few KB, which more would not speed up unless they come from a slow network.
         executor: any ``concurrent.futures.Executor`` instead. A worker in another process opens the files itself, and
             is sent what is in no file. The executor is not shut down.
         progress: show a progress bar on stderr when that is a terminal.
