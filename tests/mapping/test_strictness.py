@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -28,16 +29,16 @@ WITHOUT_BIAS = {
 }
 
 
-def values(network: object) -> dict[str, bytes]:
+def values_of(network: object) -> dict[str, bytes]:
     return {p.name: ts.to_numpy(p.value).tobytes() for p in ts.parameters(network)}
 
 
 def refused(source: object, target: object) -> str:
     """The message with which a strict transfer refuses; the network must be what it was."""
-    before = values(target)
+    before = values_of(target)
     with pytest.raises(WeightMapError) as error:
         ts.transfer(source, target)
-    assert values(target) == before
+    assert values_of(target) == before
     return str(error.value)
 
 
@@ -76,6 +77,28 @@ def test_many_lost_biases_are_counted_and_the_first_are_named():
         assert len(ts.transfer(source, target).failed) == 6
 
 
+@pytest.mark.parametrize("target", [nn.Sequential(nn.Linear(4, 8, bias=False)), nn.Sequential(nn.Linear(4, 9))])
+def test_what_is_open_stays_open_in_the_file_of_a_map(tmp_path, target):
+    source = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8))
+    torch.save(source.state_dict(), tmp_path / "net.pth")
+    wider = nn.Sequential(*target, nn.Linear(8, 8))
+    ts.weight_map(source, wider).save(tmp_path / "map.json")
+    names, values = json.loads((tmp_path / "map.json").read_text())
+    assert names["0.bias"] == ""
+    loaded = ts.WeightMap.load(tmp_path / "map.json")
+    assert not loaded.complete
+    message = r"no place for 0\.bias: the map leaves its place open.*null"
+    before = values_of(wider)
+    with pytest.raises(WeightMapError, match=message):
+        ts.transfer(source, wider, weight_map=loaded)
+    assert values_of(wider) == before
+    with pytest.raises(WeightMapError, match=message):
+        ts.convert(tmp_path / "net.pth", tmp_path / "net.ckpt", weight_map=tmp_path / "map.json")
+    assert not (tmp_path / "net.ckpt").exists()
+    decided = {name: new or None for name, new in names.items()}
+    assert ts.convert(tmp_path / "net.pth", tmp_path / "net.ckpt", weight_map=(decided, values))
+
+
 def test_what_is_left_out_on_purpose_is_no_loss(tmp_path):
     source = nn.Sequential(nn.Linear(4, 8))
     target = msnn.SequentialCell(msnn.Dense(4, 8, has_bias=False))
@@ -97,14 +120,14 @@ def test_what_is_left_out_on_purpose_is_no_loss(tmp_path):
 
 def test_as_an_error_the_warning_comes_before_anything_is_changed(tmp_path):
     source, target = nn.Sequential(nn.Linear(4, 8)), msnn.SequentialCell(msnn.Dense(4, 8, has_bias=False))
-    before = values(target)
+    before = values_of(target)
     with warnings.catch_warnings():
         warnings.simplefilter("error", WeightMapWarning)
         with pytest.raises(WeightMapWarning):
             ts.transfer(source, target)
         with pytest.raises(WeightMapWarning):
             ts.convert(source, tmp_path / "x.ckpt", target=target, progress=False)
-    assert values(target) == before
+    assert values_of(target) == before
     assert not (tmp_path / "x.ckpt").exists()
 
 

@@ -59,8 +59,9 @@ def get_weight_map(
         pt_model: the deprecated name of `pt_net`.
 
     Returns:
-        ``name_map``, source name → target name for every entry of the source's state dict, in its order; and
-        ``value_map``, source name → transform for the entries whose layout changes.
+        ``name_map``, source name → target name for every entry of the source's state dict, in its order (None or
+        ``""`` for what has no place in a `target`: see :meth:`ts_core.WeightMap.to_pair`); and ``value_map``, source
+        name → transform for the entries whose layout changes.
 
     Raises:
         ArgumentTypeError: `pt_net` is not a network, or `custom_name_func` not callable.

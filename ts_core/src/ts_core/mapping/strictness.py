@@ -20,7 +20,8 @@ def refusals(found: WeightMap) -> Iterator[str]:
         for one in unmatched:
             if one.severity == ERROR:
                 near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
-                yield f"{title} {one.name} {one.shape}: {one.reason}{near}"
+                shape = f" {one.shape}" if one.shape else ""  # which the file of a map does not tell
+                yield f"{title} {one.name}{shape}: {one.reason}{near}"
 
 
 def warn(found: WeightMap) -> None:

@@ -25,6 +25,8 @@ OLDER_TRANSFORMS = {
     "troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2),
 }
 
+_OPEN = ""  # what a map's file leads to where nobody has decided yet
+_IS_OPEN = "the map leaves its place open: put a name there, or null to leave it out on purpose"
 _MAKE_ONE = "`ts map SOURCE -o FILE` and WeightMap.save write one"
 
 CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
@@ -291,11 +293,12 @@ class WeightMap:
 
         Returns:
             ``name_map``, source name → target name in the order of the source (a list of names when the tensor is
-            split, None when the target has no place for it); and ``value_map``, source name → transform for the
-            entries whose layout changes. Tensors that are fused lead to one name, and their transform lists the
+            split, None when it is left out for a good reason, ``""`` when its place is still open: such a map is
+            refused until a name or None stands there); and ``value_map``, source name → transform for the entries whose
+            layout changes. Tensors that are fused lead to one name, and their transform lists the
             ``sources`` in order.
         """
-        targets: dict[str, Any] = {unmatched.name: None for unmatched in self.unmatched_source}
+        targets: dict[str, Any] = {u.name: None if u.harmless else _OPEN for u in self.unmatched_source}
         values: dict[str, Any] = {}
         for entry in self._entries:
             for name in entry.source:
@@ -322,8 +325,9 @@ class WeightMap:
         entries: dict[tuple[str, ...], MapEntry] = {}
         unmatched = []
         for name, target in name_map.items():
-            if target is None:
-                unmatched.append(Unmatched(name, (), "the map leaves it out", severity=HARMLESS))
+            if target is None or target == _OPEN:
+                reason, severity = ("the map leaves it out", HARMLESS) if target is None else (_IS_OPEN, ERROR)
+                unmatched.append(Unmatched(name, (), reason, severity=severity))
                 continue
             names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
             if not names or not all(isinstance(part, str) for part in names):
