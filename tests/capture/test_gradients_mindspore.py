@@ -6,7 +6,7 @@ import pytest
 import ts_core as ts
 
 ms = pytest.importorskip("mindspore")
-pytest.importorskip("ts_mindspore")
+pytest.importorskip("ts_mindspore.checkpoints")
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -14,8 +14,8 @@ import pytest
 
 import ts_core as ts
 
-pytest.importorskip("ts_torch")  # its files, not its framework
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 SUFFIXES = [".ckpt", ".pth", ".safetensors", ".npz"]
 OLD = {"old": np.arange(5, dtype=np.float32)}

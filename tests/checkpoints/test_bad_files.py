@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 
-pytest.importorskip("ts_torch")  # its files, not its framework
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 ARRAYS = {
     "fc.weight": np.arange(12, dtype=np.float32).reshape(3, 4),

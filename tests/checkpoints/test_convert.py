@@ -11,8 +11,8 @@ from click.testing import CliRunner
 import ts_core as ts
 from ts_core.cli import cli
 
-pytest.importorskip("ts_torch")  # its files, not its framework
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 
 @pytest.fixture

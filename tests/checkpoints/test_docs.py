@@ -9,8 +9,8 @@ import pytest
 import ts_core as ts
 from ts_core.checkpoints.dtypes import dtype_of
 
-pytest.importorskip("ts_torch")  # its files, not its framework
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 DOCS = Path(__file__).parents[2] / "docs"
 EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")

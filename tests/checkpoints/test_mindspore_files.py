@@ -10,7 +10,7 @@ import pytest
 
 import ts_core as ts
 
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 
 def varint(number):

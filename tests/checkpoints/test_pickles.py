@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 
-pytest.importorskip("ts_torch")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
 
 TENSOR = (
     b"ctorch._utils\n_rebuild_tensor_v2\n(("

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 
-pytest.importorskip("ts_torch")  # its files, not its framework
-pytest.importorskip("ts_mindspore")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
+pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
 
 NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 FLOATS = ("float16", "float32", "float64")

@@ -138,6 +138,7 @@ def test_large_files_are_shared_with_processes(checkpoints, expected, crew):
 def test_processes_see_every_dtype_and_layout_where_it_lies(tmp_path, crew, suffix):
     import ml_dtypes
 
+    pytest.importorskip({"ckpt": "ts_mindspore.checkpoints", "pth": "ts_torch.checkpoints"}.get(suffix, "ts_core"))
     rng = np.random.default_rng(1)
     tensors = {
         "odd": np.arange(3, dtype="i1"),  # what comes after it is not aligned

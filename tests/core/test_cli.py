@@ -34,7 +34,7 @@ def test_a_wrong_call_is_trouble(arguments):
 
 
 def test_plugins_are_listed_with_their_versions():
-    pytest.importorskip("ts_torch")
+    pytest.importorskip("ts_torch.checkpoints")
     done = run("plugins")
     assert done.returncode == 0
     assert f"ts-torch {ts.__version__}" in done.stdout

@@ -6,7 +6,7 @@ import pytest
 import ts_core as ts
 from ts_core.sources import open_source
 
-pytest.importorskip("ts_torch")  # its files, not its framework
+pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
 
 RNG = np.random.default_rng(0)
 

@@ -25,8 +25,8 @@ def run(*arguments):
 
 
 def test_a_checkpoint_is_translated_or_matched(files):
-    pytest.importorskip("ts_mindspore")
-    pytest.importorskip("ts_torch")
+    pytest.importorskip("ts_mindspore.checkpoints")
+    pytest.importorskip("ts_torch.checkpoints")
     result = run(files / "a.safetensors", "-o", files / "m.json", "--prefix", "net", "--rename", "ln=norm")
     assert result.return_value == 0, result.output
     assert json.loads((files / "m.json").read_text())[0]["ln.weight"] == "net.norm.gamma"
@@ -38,8 +38,8 @@ def test_a_checkpoint_is_translated_or_matched(files):
 
 
 def test_what_is_left_open_is_printed_and_gives_1(files):
-    pytest.importorskip("ts_mindspore")
-    pytest.importorskip("ts_torch")
+    pytest.importorskip("ts_mindspore.checkpoints")
+    pytest.importorskip("ts_torch.checkpoints")
     ts.save_checkpoint({"fc.weight": np.ones((2, 3)), "x.weight": np.ones((7, 7))}, files / "c.safetensors")
     result = run(files / "a.safetensors", "--like", files / "c.safetensors")
     assert result.return_value == 1

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 mindspore = pytest.importorskip("mindspore")
-pytest.importorskip("ts_torch")
-pytest.importorskip("ts_mindspore")
+pytest.importorskip("ts_torch.checkpoints")
+pytest.importorskip("ts_mindspore.checkpoints")
 
 import ts_core as ts  # noqa: E402 - after the frameworks are known to be there
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 mindspore = pytest.importorskip("mindspore")
-pytest.importorskip("ts_mindspore")
+pytest.importorskip("ts_mindspore.checkpoints")
 nn = mindspore.nn
 
 import ts_core as ts  # noqa: E402 - after the frameworks are known to be there

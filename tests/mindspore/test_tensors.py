@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 mindspore = pytest.importorskip("mindspore")
-pytest.importorskip("ts_mindspore")
+pytest.importorskip("ts_mindspore.checkpoints")
 
 import ml_dtypes  # noqa: E402 - after the frameworks are known to be there
 

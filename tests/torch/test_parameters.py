@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("ts_torch")
+pytest.importorskip("ts_torch.checkpoints")
 nn = torch.nn
 
 import ts_core as ts  # noqa: E402 - after the frameworks are known to be there
