@@ -97,8 +97,12 @@ def probe(env) -> dict:
             source("bad").replace('name="bad"', 'name="bad", contract=99'),
             "written for version 99 of the plug-in contract, this ts-core has version",
         ),
+        (
+            source("bad").replace('name="bad"', 'name="bad", contract=99').replace("def tensor_to_numpy(", "def new("),
+            "written for version 99 of the plug-in contract, this ts-core has version",
+        ),
     ],
-    ids=["raises at import", "wrong signature", "unknown hook", "newer contract"],
+    ids=["raises at import", "wrong signature", "unknown hook", "newer contract", "newer contract, unknown hook"],
 )
 def test_a_broken_plugin_is_reported_with_its_reason(installed, code, reason):
     env = installed(bad=code, good=source("good"))

@@ -76,10 +76,11 @@ class PluginRegistry:
         label = f"{distribution.name} {distribution.version}" if distribution else entry_point.value
         try:
             plugin = entry_point.load()
+            # Before its hooks are checked: one of a newer contract may have some that this one does not know.
+            info = self._completed(plugin.framework_info(), label)
             try:
                 self._manager.register(plugin, name=entry_point.name)
                 self._manager.check_pending()
-                info = self._completed(plugin.framework_info(), label)
             except BaseException:
                 if self._manager.is_registered(plugin):  # a hook that is wrong leaves those before it registered
                     self._manager.unregister(plugin)
