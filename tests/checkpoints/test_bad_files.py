@@ -308,9 +308,10 @@ def npy(shape, dtype="<f4", data=bytes(16)):
 def test_hostile_npy_files(tmp_path, content):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "x.npy").write_bytes(content)
+    (tmp_path / "x.npy").write_bytes(content)
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("x.npy", content)
-    for path in (tmp_path / "folder", tmp_path / "x.npz"):
+    for path in (tmp_path / "folder", tmp_path / "x.npy", tmp_path / "x.npz"):
         result = read(path)
         assert isinstance(result, ts.errors.CheckpointError)
         assert str(path) in str(result)

@@ -68,6 +68,17 @@ def test_every_reader_to_every_writer(source, destination, tmp_path, any_bits, s
     same(arrays, ts.open_checkpoint(second))
 
 
+def test_an_npy_file_holds_one_tensor(tmp_path):
+    one, other = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)
+    other[1, 2] = 7
+    np.save(tmp_path / "one.npy", one)
+    np.save(tmp_path / "other.npy", np.asfortranarray(other))
+    with ts.open_checkpoint(tmp_path / "one.npy") as checkpoint:
+        assert {name: array.tolist() for name, array in checkpoint.items()} == {"array": one.tolist()}
+    (row,) = ts.compare(tmp_path / "one.npy", tmp_path / "other.npy").rows
+    assert (row.metrics.worst, row.metrics.worst_target) == ((1, 2), 7.0)
+
+
 def test_a_folder_of_npy_files_converts_to_every_format(tmp_path, weights, same):
     folder = tmp_path / "saved"
     folder.mkdir()

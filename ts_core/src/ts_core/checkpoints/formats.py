@@ -46,6 +46,8 @@ def open_file(path: Path, options: OpenOptions) -> CheckpointReader:
         return safetensors.SafetensorsReader(path)
     if path.name.endswith(INDEX_SUFFIX):
         return ShardedReader(path, lambda shard: open_file(shard, options))
+    if head.startswith(npy.MAGIC):
+        return npy.NpyReader(npy.npy_file(path))
     if head.startswith(b"PK") and _is_npz(path):
         return npy.NpzReader(path, options.verify)
     from ts_core.plugins import registry
@@ -74,8 +76,8 @@ def _open_folder(path: Path, options: OpenOptions) -> CheckpointReader:
         raise CheckpointError(f"{path}: several indexes ({', '.join(i.name for i in indexes)}); name the one to open")
     if indexes:
         return open_file(indexes[0], options)
-    if npy.has_npy_files(path):
-        return npy.NpyFolderReader(path)
+    if arrays := npy.npy_folder(path):
+        return npy.NpyReader(arrays)
     raise CheckpointError(f"{path}: the folder holds neither .npy files nor an index of shards (*{INDEX_SUFFIX})")
 
 

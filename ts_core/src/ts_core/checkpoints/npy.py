@@ -6,7 +6,7 @@ import io
 import os
 import tokenize
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _npy: Any = np.lib.format  # its functions are not typed
 
+MAGIC = b"\x93NUMPY"  # with which an `.npy` file begins
 _SUFFIX = ".npy"
 _MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
 _MAX_HEADER = 1 << 16  # bytes; a header holds a shape and a dtype
@@ -125,22 +126,24 @@ def _inflate(data: memoryview, size: int) -> bytes:
         raise ValueError(f"the compressed data: {problem}") from problem
 
 
-class NpyFolderReader:
-    """A folder of `.npy` files, each a tensor that is named like its file; in order of name.
+class NpyReader:
+    """`.npy` files, each of which holds one tensor.
 
     A file is opened when its tensor is read: a folder may hold more files than a process may have open.
+
+    Args:
+        files: name of the tensor → file; see :func:`npy_folder` and :func:`npy_file`.
     """
 
     format = "npy"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, files: Mapping[str, Path]) -> None:
         self._files: dict[str, tuple[Path, _Header]] = {}
         infos = {}
-        for file in _npy_files(path):
+        for name, file in files.items():
             header, size = _read_header(file)
             if header.offset + header.nbytes != size:
                 raise CheckpointError(f"{file}: {header.shape} of {header.dtype} does not fill a file of {size} bytes")
-            name = file.name.removesuffix(_SUFFIX)
             self._files[name] = file, header
             infos[name] = TensorInfo(name, header.shape, header.dtype, header.nbytes)
         self.index = CheckpointIndex(infos)
@@ -165,13 +168,14 @@ def _read_header(path: Path) -> tuple[_Header, int]:
         raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
 
 
-def _npy_files(folder: Path) -> Iterator[Path]:
-    yield from sorted(path for path in folder.iterdir() if path.suffix == _SUFFIX)
+def npy_folder(folder: Path) -> dict[str, Path]:
+    """The `.npy` files of a folder, each a tensor that is named like its file; in order of name."""
+    return {path.name.removesuffix(_SUFFIX): path for path in sorted(folder.iterdir()) if path.suffix == _SUFFIX}
 
 
-def has_npy_files(folder: Path) -> bool:
-    """Whether a folder holds `.npy` files."""
-    return next(_npy_files(folder), None) is not None
+def npy_file(path: Path) -> dict[str, Path]:
+    """A `.npy` file by itself. Its tensor has the same name in every such file, so that any two can be compared."""
+    return {"array": path}
 
 
 class NpzWriter:
