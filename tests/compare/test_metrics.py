@@ -146,6 +146,21 @@ def test_sums_over_equal_elements_do_not_drift(value):
     check(original, target, Tolerance())
 
 
+@pytest.mark.parametrize("value", [1.03, 1.97, 3.9])
+def test_many_small_differences_count_beside_a_large_one(value):
+    target = np.full(2048, value, np.float32)
+    target[5] += 2**26  # the next float32 is 8 away
+    check(np.zeros_like(target), target, Tolerance())
+
+
+def test_a_difference_whose_square_is_too_small_for_float32_is_one():
+    original = np.ones(5000, np.float32)
+    original[3] = 1e-24
+    target = original.copy()
+    target[3] *= 2
+    check(original, target, Tolerance())
+
+
 @pytest.mark.parametrize("noise", [1e-7, 1e-5, 1e-3, 0.1, 1.0])
 def test_the_cosine_tells_small_angles_apart(noise):
     rng = np.random.default_rng(0)

@@ -28,7 +28,9 @@ Scalar = bool | int | float | complex
 Index = tuple[int, ...]
 
 BLOCK = 262_144  # elements: measured; smaller ones spend the time between the calls, larger ones fall out of the cache
-_DOT = 2_048  # elements a call of the BLAS sums up: few enough for float32 to stay precise, and to start no threads
+# Elements that the BLAS sums up in one go: few enough for float32 to stay within 1e-6 even where all roundings go the
+# same way, as with one large element among many equal small ones; twice as many elements, twice the error.
+_DOT = 512
 _ONES = {char: np.ones((_DOT, 1), char) for char in "fd"}
 _ROUNDED = 1 - 1e-6  # a ratio of float32 that is below a limit by more than this is so before rounding too
 _NO_DIRECTION = float(np.finfo(np.float32).tiny) ** 2  # squared norm below which a vector counts as zero
@@ -327,7 +329,7 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
         return False  # NaN, infinity, or a sum that would overflow
 
     sums.size += size
-    _add_products(sums, x, y, difference, along, scratch)
+    _add_products(sums, x, y, difference, largest, along, scratch)
     if largest == 0:
         sums.close += size
         return True
@@ -356,17 +358,19 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     return True
 
 
-def _add_products(sums: Sums, x: Array, y: Array, difference: Array, along: float, scratch: _Scratch) -> None:
+def _add_products(
+    sums: Sums, x: Array, y: Array, difference: Array, largest: float, along: float, scratch: _Scratch
+) -> None:
     """Add the scalar products of two blocks with themselves and with each other.
 
     With Δ = x - y small against x, those with y follow from x·x, x·Δ (`along`) and Δ·Δ: x·y = x·x - x·Δ and
     y·y = x·x - 2 x·Δ + Δ·Δ. They then share the rounding of x·x, which the cosine cancels, so that a dot product of
-    a few thousand float32 is precise enough, as long as its squares stay within the range of float32. Otherwise they
+    some hundred float32 is precise enough, as long as its squares stay within the range of float32. Otherwise they
     are computed from x and y in float64.
     """
     xx, dd = _dot(x, x), _dot(difference, difference)
     low, high = scratch.squares
-    if low * x.size <= min(xx, dd or xx) and dd <= xx / 16 <= high:
+    if low * x.size <= min(xx, dd if largest else xx) and dd <= xx / 16 <= high:
         sums.original_squares += xx
         sums.target_squares += xx - 2 * along + dd
         sums.dot += xx - along
