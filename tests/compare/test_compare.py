@@ -200,3 +200,9 @@ def test_a_part_of_what_the_map_knows_and_none():
     report = ts.compare({"a": one, "b": None, "c": None}, {"x": one, "y": None, "z": one}, weight_map=steps)
     assert [row.name for row in report.rows] == ["a", "z"]
     assert [row.name for row in report.failed] == ["z"]
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_program_without_stderr_compares_too(monkeypatch, progress):
+    monkeypatch.setattr("sys.stderr", None)
+    assert ts.compare({"a": np.ones(2)}, {"a": np.ones(2)}, progress=progress)

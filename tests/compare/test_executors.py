@@ -180,6 +180,13 @@ def test_without_an_interpreter_to_start_this_process_does_it_all(checkpoints, e
     assert not crew
 
 
+@pytest.mark.parametrize("entry", [lambda: None, threading.Lock(), b"/bytes"])
+def test_what_no_import_heeds_in_the_path_is_not_sent(checkpoints, expected, monkeypatch, crew, entry):
+    monkeypatch.setattr(sys, "path", [entry, *sys.path])
+    assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert crew
+
+
 def test_a_worker_that_is_killed_is_done_without(checkpoints, expected, monkeypatch, crew):
     started = []
 

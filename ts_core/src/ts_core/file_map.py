@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from typing import Any, BinaryIO
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_OPENING = threading.Lock()
 
 
 class FileMap(mmap.mmap):
@@ -20,7 +23,6 @@ class FileMap(mmap.mmap):
     Attributes:
         path: of the file, absolute.
         identity: device, inode, size, and time of the last change in ns: another file of the same path has another.
-        descriptor: of the file, open for as long as the map lives.
 
     Raises:
         ValueError: the file is empty.
@@ -28,7 +30,7 @@ class FileMap(mmap.mmap):
 
     path: str
     identity: tuple[int, ...]
-    descriptor: int = -1
+    _descriptor: int = -1
 
     def __new__(cls, file: BinaryIO) -> FileMap:
         """Map the whole file."""
@@ -36,13 +38,34 @@ class FileMap(mmap.mmap):
         status = os.fstat(file.fileno())
         self.path = os.path.abspath(file.name)  # noqa: PTH100 - resolves no links
         self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        self.descriptor = os.dup(file.fileno())
         return self
 
     def __del__(self) -> None:
         """The map goes with its last view, and the descriptor with the map."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def descriptor(self) -> int:
+        """A descriptor of the file, open for as long as the map lives; -1 when its path leads there no more.
+
+        It is opened when it is first asked for: the map has one of its own, and of a checkpoint of many shards a
+        process may not be able to open all twice.
+        """
+        with _OPENING:
+            if self._descriptor < 0:
+                self._descriptor = self._opened()
+            return self._descriptor
+
+    def _opened(self) -> int:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError:
+            return -1
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino) == self.identity[:2]:
+            return descriptor
+        os.close(descriptor)
+        return -1
 
 
 def place_of(array: Array) -> tuple[FileMap, int] | None:
@@ -61,15 +84,26 @@ def copy_bytes(source: Array, target: Array) -> None:
     """Copy one contiguous array to another of the same dtype, whether aligned or not.
 
     What lies in a file is read from there: to have its pages mapped as well would take longer than to copy them.
+
+    Raises:
+        OSError: the file cannot be read, or has become too short.
     """
-    place = place_of(source)
-    if place is None or not _read(*place, target):
-        np.copyto(target.reshape(-1).view(np.uint8), source.reshape(-1).view(np.uint8))  # bytes have no alignment
+    into, place = target.reshape(-1).view(np.uint8), place_of(source)
+    if place is None or not _read(*place, into):
+        np.copyto(into, source.reshape(-1).view(np.uint8))  # bytes have no alignment
 
 
-def _read(file: FileMap, offset: int, target: Array) -> bool:
-    """Fill an array from a file; False where the system cannot, or the file has become shorter."""
-    return hasattr(os, "preadv") and os.preadv(file.descriptor, [target.data], offset) == target.nbytes
+def _read(file: FileMap, offset: int, into: Array) -> bool:
+    """Fill an array of bytes from a file; False where the system has no call for it, or the file is not to be found."""
+    if not hasattr(os, "preadv") or (descriptor := file.descriptor()) < 0:
+        return False
+    rest = into.data
+    while rest:
+        count = os.preadv(descriptor, [rest], offset)
+        if not count:
+            raise OSError(f"{file.path}: the file has become shorter since it was opened")
+        rest, offset = rest[count:], offset + count
+    return True
 
 
 def _address(array: Array) -> int:

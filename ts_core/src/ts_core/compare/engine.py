@@ -249,7 +249,7 @@ def _shares_memory(executor: Executor) -> bool:
 
 @contextmanager
 def _progress_bar(total: int, shown: bool | None) -> Iterator[Callable[[], object]]:
-    if not (sys.stderr.isatty() if shown is None else shown):
+    if sys.stderr is None or not (sys.stderr.isatty() if shown is None else shown):  # None: a program without a console
         yield lambda: None
         return
     from tqdm import tqdm

@@ -224,8 +224,11 @@ def _compare_piece(piece: Piece) -> Outcome:
     work = [working_dtype(array.dtype) for array in arrays]
     if work[0] is None or work[1] is None:
         return replace(outcome, status=Status.DTYPE, detail=f"{dtypes[0]} against {dtypes[1]}")
-    working = np.result_type(work[0], work[1])
-    return replace(outcome, sums=measure(original, target, tolerance, piece.corner), working=working)
+    try:
+        sums = measure(original, target, tolerance, piece.corner)
+    except OSError as problem:  # it is only now that most of a file is read
+        return replace(outcome, detail=_reason(problem))
+    return replace(outcome, sums=sums, working=np.result_type(work[0], work[1]))
 
 
 def _reason(problem: Exception) -> str:

@@ -113,7 +113,8 @@ def _start() -> subprocess.Popen[bytes]:
         start_new_session=True,  # Ctrl-C is for us; the worker ends when its standard input does
     )
     assert process.stdin is not None
-    pickle.dump([*sys.path, str(Path(ts_core.__file__).parents[1])], process.stdin)
+    folders = [entry for entry in sys.path if isinstance(entry, str)]  # imports pass over anything else
+    pickle.dump([*folders, str(Path(ts_core.__file__).parents[1])], process.stdin)
     return process
 
 
