@@ -25,9 +25,7 @@ class Verb(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function. From the first call after a tracing compiler was loaded, ``__call__`` is hidden from it."""
-        from ts_core.plugins import registry
-
-        hidden = registry().first("hide_from_compiler", type(self), function=Verb._run)
+        hidden = _hidden()
         if hidden is not None:
             # On the class, because a frame of ours that calls it would be traced.
             Verb.__call__ = hidden  # type: ignore[method-assign]
@@ -56,3 +54,15 @@ class Verb(Generic[P, R]):
         if function is None:
             raise AttributeError(f"no plug-in offers ts.{verb} inside a compiled graph")
         return types.MethodType(function, self)
+
+
+def _hidden() -> Callable[..., Any] | None:
+    """``Verb._run`` as a tracing compiler lets it be; None while there is none."""
+    from ts_core.plugins import registry
+
+    hidden: Callable[..., Any] | None = registry().first("hide_from_compiler", Verb, function=Verb._run)
+    return hidden
+
+
+# The first call may be traced; a compiler that went on into the registry would warn of the cache there.
+_hidden._torchdynamo_disable = True  # type: ignore[attr-defined]
