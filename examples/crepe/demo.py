@@ -62,7 +62,7 @@ def main() -> int:
         step("Comparing the two checkpoints, value by value")
         same = ts.migrator.compare_pth_and_ckpt(weight_map, pth, ckpt)
 
-    step("Playing five notes to both networks")
+    step("Playing five notes to both networks; on a CPU, MindSpore takes a few seconds for each")
     worst, largest = 0.0, 0.0
     heard = {}
     for name, frequency in NOTES.items():
