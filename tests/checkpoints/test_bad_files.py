@@ -341,6 +341,14 @@ class Archive:
         self.path.write_bytes(content)
 
 
+def test_an_archive_without_its_end_is_called_cut_off(tmp_path):
+    path = tmp_path / "x.pth"
+    ts.save_checkpoint(ARRAYS, path)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ts.errors.CheckpointError, match="the file is cut off"):
+        ts.open_checkpoint(path)
+
+
 @pytest.fixture
 def archive(tmp_path):
     return Archive(tmp_path / "x.pth")

@@ -138,7 +138,7 @@ def test_without_a_map_the_names_stay_and_the_report_says_so(tmp_path, weights, 
 def test_a_map_must_speak_of_every_tensor(tmp_path, weights):
     ts.save_checkpoint(weights, tmp_path / "x.pth")
     names = {name: name for name in weights if name != "mask"}
-    with pytest.raises(ts.errors.WeightMapError, match="mask"):
+    with pytest.raises(ts.errors.WeightMapError, match=r"is it for another checkpoint.*\n.*mask"):
         ts.convert(tmp_path / "x.pth", tmp_path / "x.ckpt", weight_map=(names, {}))
     with pytest.raises(ts.errors.WeightMapError, match="surplus"):
         ts.convert(tmp_path / "x.pth", tmp_path / "x.ckpt", weight_map=({**names, "mask": "m", "surplus": "s"}, {}))
@@ -148,6 +148,8 @@ def test_a_map_must_speak_of_every_tensor(tmp_path, weights):
 def test_contradicting_arguments(tmp_path, weights):
     with pytest.raises(ts.errors.ArgumentError, match="to and weight_map"):
         ts.convert(weights, tmp_path / "x.ckpt", to="mindspore", weight_map=({}, {}))
+    with pytest.raises(ts.errors.ArgumentError, match="no plug-in for a framework called 'pytorch'"):
+        ts.convert(weights, tmp_path / "x.ckpt", to="pytorch")
     with pytest.raises(ts.errors.ArgumentError, match="suffix"):
         ts.convert(weights, tmp_path / "x.unknown")
     with pytest.raises(ts.errors.ArgumentError, match="format"):

@@ -39,6 +39,15 @@ def test_equal_is_0(files):
     assert "layers.3.weight" in done.stdout
 
 
+def test_there_is_no_empty_table_when_nothing_differs(files):
+    done = run(files / "a.npz", files / "same.safetensors", "--only-different")
+    assert (done.returncode, done.stdout) == (0, "4 of 4 close\n")
+
+
+def test_names_that_do_not_meet_get_the_way_to_a_map(files):
+    assert "ts map A --like B -o map.json" in run(files / "a.npz", files / "alien.npz").stderr
+
+
 def test_different_is_1(files):
     done = run(files / "a.npz", files / "different.npz", "--only-different")
     assert (done.returncode, done.stderr) == (1, "")

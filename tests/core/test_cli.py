@@ -15,8 +15,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("plugins",):
+    for command in ("compare", "convert", "inspect", "map", "plugins"):
         assert f"  {command} " in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2]  # no summary is cut off
     assert run("-h").stdout == done.stdout
 
 

@@ -1,5 +1,7 @@
 """Arrays and numbers need no plug-in; everything else gets an error that helps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,17 @@ def test_what_is_no_network_is_named(stranger):
         ts.parameters(stranger)
     with pytest.raises(ts.errors.ArgumentTypeError, match="not a network"):
         ts.load_parameters(stranger, {})
+
+
+@pytest.mark.parametrize(
+    ("stranger", "advice"),
+    [
+        ("net.ckpt", "it is a path"),
+        (Path("net.ckpt"), "it is a path"),
+        (Path, "it is the class Path: give an instance"),
+        (np.zeros(2), "it is one tensor: give a dict"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_network_is_told_what_to_give(stranger, advice):
+    with pytest.raises(ts.errors.ArgumentTypeError, match=f"not a network: .*{advice}"):
+        ts.parameters(stranger)

@@ -37,6 +37,18 @@ def test_a_checkpoint_is_translated_or_matched(files):
     assert ts.WeightMap.load(files / "m.json")["ln.bias"] == "a.norm.beta"
 
 
+def test_a_framework_that_nobody_knows_is_named(files):
+    pytest.importorskip("ts_mindspore")
+    problem = run(files / "a.safetensors", "--to", "pytorch").exception
+    assert isinstance(problem, ts.errors.ArgumentError)
+    assert "no plug-in for a framework called 'pytorch' (known: " in str(problem)
+
+
+def test_translating_and_matching_contradict_each_other(files):
+    problem = run(files / "a.safetensors", "--to", "mindspore", "--like", files / "b.safetensors").exception
+    assert "--to and --like contradict each other" in str(problem)
+
+
 def test_what_is_left_open_is_printed_and_gives_1(files):
     pytest.importorskip("ts_mindspore.checkpoints")
     pytest.importorskip("ts_torch.checkpoints")

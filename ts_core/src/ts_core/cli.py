@@ -24,7 +24,7 @@ def cli() -> None:
     """Convert, compare and inspect neural-network weights across frameworks."""
 
 
-@cli.command()
+@cli.command(short_help="Compare two checkpoints, or folders of .npy files.")
 @click.argument("original", metavar="A")
 @click.argument("target", metavar="B")
 @click.option("--map", "weight_map", metavar="M.json", help="The weight map from the names of A to those of B.")
@@ -32,7 +32,7 @@ def cli() -> None:
 @click.option("--atol", type=float, default=1e-4, show_default=True, help="Close: |A - B| <= atol + rtol * |B|.")
 @click.option("--equal-nan", is_flag=True, help="Two NaN are equal.")
 @click.option("--tolerance", multiple=True, metavar="PATTERN=RTOL,ATOL", help="For some names or a dtype. Repeatable.")
-@click.option("--workers", type=int, help="Threads; by default one for each processor.")
+@click.option("--workers", type=int, help="Threads, or processes for a GB and more; by default as many as pay.")
 @click.option("--only-different", is_flag=True, help="Leave out what passed.")
 @click.option("--worst", type=int, metavar="N", help="Show only the N that are furthest from passing.")
 @click.option("--wide", is_flag=True, help="Show every number.")
@@ -51,7 +51,10 @@ def compare(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Compare two checkpoints, or folders of .npy files: exit 0 when equal within the tolerances, 1 when not."""
+    """Compare two checkpoints, or folders of .npy files.
+
+    Exit code 0 when they are equal within the tolerances, 1 when they are not, 2 when something could not be read.
+    """
     from ts_core.compare.verb import compare as run
 
     report = run(original, target, tolerances=dict(map(_tolerance_option, tolerance)), **options)
@@ -59,7 +62,7 @@ def compare(
         report.to_json(json_file)
     if csv_file is not None:
         report.to_csv(csv_file)
-    if not quiet:
+    if not quiet and not (only_different and not report.failed):
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         click.echo(report.table(wide=wide, only_different=only_different, worst=worst, color=color), color=color)
     click.echo(report.summary)
@@ -75,7 +78,7 @@ def _tolerance_option(option: str) -> tuple[str, tuple[float, float]]:
     return pattern, (relative, absolute)
 
 
-@cli.command()
+@cli.command(short_help="Convert a checkpoint to another format or framework.")
 @click.argument("source")
 @click.argument("destination")
 @click.option("--to", metavar="FRAMEWORK", help="Translate names and layouts to those of this framework.")
@@ -96,6 +99,7 @@ def convert(source: str, destination: str, like: str | None, cast: tuple[str, ..
     """
     from ts_core.checkpoints.convert import convert as run
 
+    _at_most_one({"--to": options["to"], "--like": like, "--map": options["weight_map"]})
     report = run(
         source,
         destination,
@@ -108,6 +112,12 @@ def convert(source: str, destination: str, like: str | None, cast: tuple[str, ..
     return 0 if report else 1
 
 
+def _at_most_one(given: dict[str, str | None]) -> None:
+    named = [option for option, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise click.UsageError(f"{' and '.join(named)} contradict each other: give one of them")
+
+
 def _assignment(text: str, option: str, example: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
     if not equals:
@@ -115,25 +125,34 @@ def _assignment(text: str, option: str, example: str) -> tuple[str, str]:
     return old, new
 
 
-@cli.command("map")
+@cli.command("map", short_help="Find where each tensor belongs on the other side.")
 @click.argument("source")
-@click.option("--to", default="mindspore", show_default=True, metavar="FRAMEWORK", help="Translate to this framework.")
+@click.option("--to", metavar="FRAMEWORK", help="Translate to this framework.  [default: mindspore]")
 @click.option("--like", metavar="TARGET", help="Match to what this checkpoint really holds, instead.")
 @click.option("--prefix", help="Put this, and a dot, before every target name.")
 @click.option("--rename", multiple=True, metavar="OLD=NEW", help="Exchange a prefix of target names. Repeatable.")
 @click.option("-o", "--output", metavar="M.json", help="Where to write the map.")
 @click.option("--quiet", is_flag=True, help="Print no table.")
 def map_command(
-    source: str, to: str, like: str | None, prefix: str | None, rename: tuple[str, ...], output: str | None, quiet: bool
+    source: str,
+    to: str | None,
+    like: str | None,
+    prefix: str | None,
+    rename: tuple[str, ...],
+    output: str | None,
+    quiet: bool,
 ) -> int:
     """Which name and layout each tensor of the checkpoint SOURCE has in another framework, or in TARGET.
 
     Exit code 1 when something has no partner or is ambiguous; the map is written all the same, to be completed.
     """
     from ts_core.mapping.verbs import weight_map
+    from ts_core.plugins import framework_called
 
+    _at_most_one({"--to": to, "--like": like})
     renamed = dict(_assignment(option, "--rename", "old.prefix=new.prefix") for option in rename)
-    found = weight_map(source, Path(like) if like else to, prefix=prefix, rename=renamed)
+    target = Path(like) if like is not None else framework_called(to or "mindspore").name
+    found = weight_map(source, target, prefix=prefix, rename=renamed)
     if output:
         found.save(output)
     if not quiet:
@@ -141,7 +160,7 @@ def map_command(
     return 0 if found.complete else 1
 
 
-@cli.command()
+@cli.command(short_help="List the tensors of a checkpoint.")
 @click.argument("path", metavar="FILE")
 @click.option("--key", help="Which of several nested state dicts to read.")
 @click.option("--verify", is_flag=True, help="Check the checksums of the file, which reads all of it.")
@@ -162,12 +181,13 @@ def inspect(path: str, **options: Any) -> None:
         click.echo(table)
         elements = sum(math.prod(info.shape) for info in infos)
         total = sum(info.nbytes for info in infos)
-        click.echo(f"{checkpoint.format}: {len(infos):,} tensors, {elements:,} elements, {total:,} bytes")
+        noun = "tensor" if len(infos) == 1 else "tensors"
+        click.echo(f"{checkpoint.format}: {len(infos):,} {noun}, {elements:,} elements, {total:,} bytes")
         for name, value in checkpoint.metadata.items():
             click.echo(f"{name}: {reprlib.repr(value)}")
 
 
-@cli.command()
+@cli.command(short_help="List the plug-ins, and what is broken.")
 @click.option("--check", is_flag=True, help="Try to import each framework, in a process of its own.")
 @click.option("-v", "--verbose", is_flag=True, help="Show for each hook of the contract who answers, in order.")
 def plugins(check: bool, verbose: bool) -> None:

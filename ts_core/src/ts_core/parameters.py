@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def parameters(net: object) -> list[Parameter]:
     """
     found = registry().first("iter_parameters", net, net=net)
     if found is None:
-        raise ArgumentTypeError(f"not a network: {no_plugin(net)}")
+        raise _not_a_network(net)
     return list(found)
 
 
@@ -53,10 +54,21 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
     result: LoadResult | None = registry().first("load_parameters", net, net=net, tensors=arrays, strict=strict)
     if result is None:
-        raise ArgumentTypeError(f"not a network: {no_plugin(net)}")
+        raise _not_a_network(net)
     if strict and not result:
         raise LoadError(_explain(result))
     return result
+
+
+def _not_a_network(given: object) -> ArgumentTypeError:
+    advice = ""
+    if isinstance(given, type):
+        advice = f"; it is the class {given.__qualname__}: give an instance of it"
+    elif isinstance(given, str | os.PathLike):
+        advice = "; it is a path: give the network itself, or go from file to file with ts.convert"
+    elif hasattr(given, "shape"):
+        advice = "; it is one tensor: give a dict, {'name': tensor}"
+    return ArgumentTypeError(f"not a network: {no_plugin(given)}{advice}")
 
 
 def check_fit(parameters: Iterable[Parameter], tensors: Mapping[str, Array]) -> LoadResult:

@@ -208,18 +208,27 @@ def no_plugin(obj: object) -> NoPluginError:
     return NoPluginError(f"no plug-in handles {name}{advice}{broken}")
 
 
-def require_framework(name: str) -> FrameworkInfo:
-    """The plug-in for a framework of this name.
+def framework_called(name: str) -> FrameworkInfo:
+    """The plug-in for a framework of this name; the framework itself may be absent, as for work on files.
 
     Raises:
         ArgumentError: no plug-in knows the framework.
-        FrameworkMissingError: its plug-in is here, the framework is not.
     """
     known = {info.name: info for info in plugins()}
     if name not in known:
         choices = ", ".join(sorted(known)) or "none is installed"
         raise ArgumentError(f"no plug-in for a framework called {name!r} (known: {choices}){_advice(name)}")
-    info = known[name]
+    return known[name]
+
+
+def require_framework(name: str) -> FrameworkInfo:
+    """The plug-in for a framework of this name, which is installed.
+
+    Raises:
+        ArgumentError: no plug-in knows the framework.
+        FrameworkMissingError: its plug-in is here, the framework is not.
+    """
+    info = framework_called(name)
     if info.problem:
         raise FrameworkMissingError(f"{name}: {info.problem}")
     return info

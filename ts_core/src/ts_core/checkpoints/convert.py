@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-UNCHANGED = "The names stay unchanged: without to=, target= or weight_map= nothing is translated."
+UNCHANGED = (
+    "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
+    "(on the command line --to, --like or --map)."
+)
+_ADVICE = {  # by the argument that the map was made from
+    "to": "a target network or checkpoint (target=, on the command line --like) or a finished map (weight_map=, --map) "
+    "settles them",
+    "target": "is it the same network? `ts map SOURCE --like TARGET -o map.json` writes a map to complete by hand",
+    "weight_map": "complete the map, or is it for another checkpoint?",
+}
 _PROGRESS_AFTER = 0.5  # seconds; a conversion that is done by then shows no bar
 
 
@@ -66,8 +75,8 @@ def convert(
         a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
 
     Raises:
-        ArgumentError: more than one of `to`, `target`, `weight_map`; a suffix that stands for no format; a cast that
-            would lose the imaginary part, or names an unknown dtype.
+        ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
+            stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
         CheckpointError: the source cannot be read.
         WeightMapError: names do not match, or are ambiguous; the message lists them.
         UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
@@ -77,6 +86,7 @@ def convert(
         WeightMapWarning: biases get lost, or layers were matched by order alone.
     """
     from ts_core.mapping.strictness import warn
+    from ts_core.plugins import framework_called
     from ts_core.sources import borrowed
 
     given = [
@@ -84,6 +94,8 @@ def convert(
     ]
     if len(given) > 1:
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
+    if to is not None:
+        framework_called(to)
     place = Path(destination)
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
@@ -95,7 +107,7 @@ def convert(
             rows = unchanged_rows(tensors.index)
             notes.append(UNCHANGED)
         else:
-            _require_complete(found, tensors.index)
+            _require_complete(found, tensors.index, given[0])
             warn(found)
             translated = found.apply(tensors)
             rows = mapped_rows(tensors.index, translated, found.entries)
@@ -139,7 +151,7 @@ def _weight_map(
     return make_weight_map(subject, to if to is not None else target)
 
 
-def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
+def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: str) -> None:
     """Nothing is lost silently: a map has to say something of every tensor of the source."""
     from ts_core.mapping.strictness import refusals
 
@@ -150,8 +162,7 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex) -> None:
     problems += [f"  {line}" for line in refusals(weight_map)]
     if problems:
         raise WeightMapError(
-            "the weight map leaves these open, and nothing was written; a target network or checkpoint (target=, on "
-            "the command line --like) or a finished map (weight_map=, --map) settles them:\n" + "\n".join(problems)
+            f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):\n" + "\n".join(problems)
         )
 
 

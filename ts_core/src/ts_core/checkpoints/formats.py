@@ -119,8 +119,8 @@ def format_of(path: Path, format: str | None) -> str:
     listed = ", ".join(f"{name} ({' '.join(suffixes)})" for name, suffixes in known.items())
     absent = [CURES[name] for name in ("torch", "mindspore") if name not in known]
     raise ArgumentError(
-        f"{path}: the suffix {path.suffix!r} names no format; give one of these suffixes, or format=: {listed}"
-        + "".join(f"; for more: {cure}" for cure in absent)
+        f"{path}: the suffix {path.suffix!r} names no format; give one of these suffixes, or name one of the formats "
+        f"(format=, --format): {listed}" + "".join(f"; for more: {cure}" for cure in absent)
     )
 
 

@@ -16,6 +16,8 @@ from ts_core.checkpoints.files import MappedFile, OutputFile, reading
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _ENCRYPTED = 0x1
+_END_SIGNATURE = b"PK\x05\x06"  # of the record after the directory
+_END_REACH = 22 + 0xFFFF  # bytes: that record and the longest comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ def read_directory(file: MappedFile) -> list[ZipEntry]:
             with file.path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
                 listed = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError) as problem:
+            if isinstance(problem, zipfile.BadZipFile) and _END_SIGNATURE not in bytes(file.data[-_END_REACH:]):
+                raise file.error("the file is cut off: the directory at the end of a zip archive is missing") from None
             raise file.error(f"the zip archive is damaged: {problem}") from problem
         for info in listed:
             if info.flag_bits & _ENCRYPTED:

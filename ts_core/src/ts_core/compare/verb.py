@@ -272,7 +272,9 @@ def _nothing_paired(
     for name, tensors in zip(labels, (original, target), strict=True):
         if not tensors:
             return ComparisonError(f"{name}: no tensors to compare")
-    advice = "is the weight map for another checkpoint?" if steps is not None else "pass a weight_map"
+    advice = "pass a weight_map (`ts map A --like B -o map.json` or ts.weight_map finds one; --map on the command line)"
+    if steps is not None:
+        advice = "is the weight map for another checkpoint?"
     return ComparisonError(
         f"no tensor of {labels[0]} (such as {next(iter(original))!r}) has a partner in {labels[1]} "
         f"(such as {next(iter(target))!r}): {advice}"
