@@ -173,11 +173,37 @@ def test_what_has_to_be_read_first_stays_here(tmp_path, crew):
     assert not crew
 
 
-@pytest.mark.parametrize("executable", ["/does/not/exist", shutil.which("true"), ""])
+def _program(path, *lines):
+    path.write_text("\n".join([f"#!{sys.executable}", *lines]))
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize("executable", ["/does/not/exist/python", shutil.which("true"), "", None])
 def test_without_an_interpreter_to_start_this_process_does_it_all(checkpoints, expected, monkeypatch, crew, executable):
     monkeypatch.setattr(sys, "executable", executable)
     assert ts.compare(*checkpoints, workers=2).rows == expected
     assert not crew
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
+@pytest.mark.parametrize("answer", ["", "Python 3", "F1x\n", "cos\nnothing\n."])
+def test_a_wrapper_that_starts_something_else_is_done_without(
+    checkpoints, expected, tmp_path, monkeypatch, crew, answer
+):
+    monkeypatch.setattr(sys, "executable", _program(tmp_path / "python", f"print({answer!r}, end='')"))
+    assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert not crew
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script is no program there")
+def test_an_application_that_embeds_python_is_not_started_again(checkpoints, expected, tmp_path, monkeypatch, crew):
+    started = tmp_path / "started"
+    application = _program(tmp_path / "modeller", "import pathlib", f"pathlib.Path({str(started)!r}).touch()")
+    monkeypatch.setattr(sys, "executable", application)
+    assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert not crew
+    assert not started.exists()
 
 
 @pytest.mark.parametrize("entry", [lambda: None, threading.Lock(), b"/bytes"])

@@ -69,8 +69,9 @@ class Crew:
 
 
 def _can_start() -> bool:
-    """Whether ``sys.executable`` is an interpreter: in a frozen application it is the application itself."""
-    return bool(sys.executable) and not getattr(sys, "frozen", False)
+    """Whether ``sys.executable`` is an interpreter: in an application that embeds Python it is the application."""
+    name = os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - it is a str, or None
+    return ("python" in name or "pypy" in name) and not getattr(sys, "frozen", False)
 
 
 class _WorkerLostError(Exception):
@@ -92,7 +93,7 @@ class _Worker:
             _Pickler(self._process.stdin).dump(task)
             self._process.stdin.flush()
             outcomes: list[Outcome] = pickle.load(self._process.stdout)  # noqa: S301 - it is our own process
-        except (OSError, EOFError, pickle.UnpicklingError) as problem:
+        except Exception as problem:  # it died, or it is no worker of ours and answers anything
             raise _WorkerLostError from problem
         return outcomes
 
