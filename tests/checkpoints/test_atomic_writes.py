@@ -93,6 +93,8 @@ def test_places_that_cannot_be(tmp_path):
     for path in (tmp_path / "absent" / "x.ckpt", tmp_path / "folder.ckpt", tmp_path / "file" / "x.ckpt"):
         with pytest.raises(ts.errors.CheckpointWriteError, match=path.name):
             ts.save_checkpoint(OLD, path)
+    with pytest.raises(ts.errors.CheckpointWriteError, match=r"there is no folder .*absent"):
+        ts.save_checkpoint(OLD, tmp_path / "absent" / "x.ckpt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.ckpt"]
 
 

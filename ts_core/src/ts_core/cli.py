@@ -24,7 +24,7 @@ def cli() -> None:
     """Convert, compare and inspect neural-network weights across frameworks."""
 
 
-@cli.command(short_help="Compare two checkpoints, or folders of .npy files.")
+@cli.command(short_help="Compare two checkpoints, .npy files or folders of them.")
 @click.argument("original", metavar="A")
 @click.argument("target", metavar="B")
 @click.option("--map", "weight_map", metavar="M.json", help="The weight map from the names of A to those of B.")
@@ -51,7 +51,7 @@ def compare(
     quiet: bool,
     **options: Any,
 ) -> int:
-    """Compare two checkpoints, or folders of .npy files.
+    """Compare two checkpoints, .npy files or folders of .npy files.
 
     Exit code 0 when they are equal within the tolerances, 1 when they are not, 2 when something could not be read.
     """

@@ -70,8 +70,10 @@ def _explained(path: Path) -> Iterator[None]:
     except CheckpointWriteError:
         raise
     except OSError as problem:
-        number = problem.errno or errno.EIO
-        raise CheckpointWriteError(number, f"{path}: cannot be written: {problem.strerror or problem}") from problem
+        reason = problem.strerror or str(problem)
+        if problem.errno == errno.ENOENT and not path.parent.exists():
+            reason = f"there is no folder {path.absolute().parent}"
+        raise CheckpointWriteError(problem.errno or errno.EIO, f"{path}: cannot be written: {reason}") from problem
 
 
 def _sync(path: Path) -> None:
