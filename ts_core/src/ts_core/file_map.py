@@ -11,8 +11,6 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_OPENING = threading.Lock()
-
 
 class FileMap(mmap.mmap):
     """The bytes of a file, mapped into memory for reading; it knows which file.
@@ -31,6 +29,7 @@ class FileMap(mmap.mmap):
     path: str
     identity: tuple[int, ...]
     _descriptor: int = -1
+    _opening: threading.Lock
 
     def __new__(cls, file: BinaryIO) -> FileMap:
         """Map the whole file."""
@@ -38,6 +37,7 @@ class FileMap(mmap.mmap):
         status = os.fstat(file.fileno())
         self.path = os.path.abspath(file.name)  # noqa: PTH100 - resolves no links
         self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        self._opening = threading.Lock()
         return self
 
     def __del__(self) -> None:
@@ -51,7 +51,7 @@ class FileMap(mmap.mmap):
         It is opened when it is first asked for: the map has one of its own, and of a checkpoint of many shards a
         process may not be able to open all twice.
         """
-        with _OPENING:
+        with self._opening:
             if self._descriptor < 0:
                 self._descriptor = self._opened()
             return self._descriptor
