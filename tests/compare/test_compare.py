@@ -104,6 +104,13 @@ def test_tolerances_by_name_and_by_dtype():
     assert first
 
 
+def test_a_tolerance_that_fits_nothing_is_said():
+    arrays = {"a.weight": np.ones(2)}
+    with pytest.warns(ts.errors.ComparisonWarning, match=r"no name and no dtype fits b\.\*, float16$") as caught:
+        assert ts.compare(arrays, arrays, tolerances={"b.*": (0, 1), "*.weight": (0, 1), "float16": (0, 1)})
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize(
     "arguments", [{"rtol": -1}, {"atol": -1e-9}, {"rtol": math.nan}, {"tolerances": {"a": (0, -1)}}]
 )

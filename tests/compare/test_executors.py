@@ -253,11 +253,10 @@ def test_an_interrupt_ends_the_processes_too(checkpoints, monkeypatch, crew):
         return started[0]
 
     monkeypatch.setattr(workers, "_start", start)
-    before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
         ts.compare(*checkpoints, workers=2)
     assert started[0].poll() is not None
-    assert threading.active_count() == before
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ts-compare")]
 
 
 _SCRIPT = """

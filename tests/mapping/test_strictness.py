@@ -77,6 +77,26 @@ def test_many_lost_biases_are_counted_and_the_first_are_named():
         assert len(ts.transfer(source, target).failed) == 6
 
 
+def test_a_map_may_be_its_file_or_its_pair(tmp_path):
+    source, target = nn.Sequential(nn.Linear(4, 8)), msnn.SequentialCell(msnn.Dense(4, 8))
+    found = ts.weight_map(source, target)
+    found.save(tmp_path / "map.json")
+    before = values_of(target)
+    for given in (found, tmp_path / "map.json", str(tmp_path / "map.json"), found.to_pair()):
+        assert ts.transfer(source, target, weight_map=given)
+        assert values_of(target) != before
+    for wrong in ({"0.weight": "0.weight"}, 3, [1]):
+        with pytest.raises(ts.errors.ArgumentTypeError, match="weight_map must be a WeightMap, its file, or a pair"):
+            ts.transfer(source, target, weight_map=wrong)
+        with pytest.raises(ts.errors.ArgumentTypeError, match="weight_map must be a WeightMap, its file, or a pair"):
+            ts.convert(source, tmp_path / "net.ckpt", weight_map=wrong)
+
+
+def test_a_framework_that_nobody_knows_is_told_as_such():
+    with pytest.raises(ts.errors.ArgumentError, match=r"no plug-in for a framework called 'mindspor' \(known: "):
+        ts.weight_map(nn.Linear(2, 3), "mindspor")
+
+
 @pytest.mark.parametrize("target", [nn.Sequential(nn.Linear(4, 8, bias=False)), nn.Sequential(nn.Linear(4, 9))])
 def test_what_is_open_stays_open_in_the_file_of_a_map(tmp_path, target):
     source = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8))

@@ -168,7 +168,7 @@ def test_there_and_back_is_where_we_were():
 
 
 def test_names_that_the_source_lacks_are_named():
-    with pytest.raises(WeightMapError, match="lacks: q, k"):
+    with pytest.raises(WeightMapError, match="of the 4 tensors that it names, the source lacks 2: q, k"):
         example().apply(open_source({"c.weight": np.zeros((3, 2, 1)), "b": np.zeros(1)}))
 
 

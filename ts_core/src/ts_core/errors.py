@@ -94,5 +94,9 @@ class PluginWarning(UserWarning):
     """A plug-in is broken or in conflict with another; the others still work."""
 
 
+class ComparisonWarning(UserWarning):
+    """A comparison was not quite what was asked for: a key of ``tolerances`` that fits no pair."""
+
+
 class WeightMapWarning(UserWarning):
     """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""

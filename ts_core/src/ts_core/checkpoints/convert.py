@@ -138,11 +138,7 @@ def _weight_map(
     from ts_core.mapping.weight_map import WeightMap
 
     if weight_map is not None:
-        if isinstance(weight_map, WeightMap):
-            return weight_map
-        if isinstance(weight_map, str | os.PathLike):
-            return WeightMap.load(weight_map)
-        return WeightMap.from_pair(*weight_map)
+        return WeightMap.of(weight_map)
     if to is None and target is None:
         return None
     from ts_core.mapping.verbs import weight_map as make_weight_map

@@ -102,9 +102,21 @@ class Tolerances:
         """The tolerance of a pair with these names and dtypes."""
         known, present = set(dtypes), [name for name in names if name is not None]
         for pattern, tolerance in self.special:
-            if pattern in known or any(fnmatchcase(name, pattern) for name in present):
+            if _fits(pattern, present, known):
                 return tolerance
         return self.usual
+
+    def unused(self, pairs: Iterable[tuple[Iterable[str | None], Iterable[str | None]]]) -> list[str]:
+        """The patterns that fit none of these pairs of names and of dtypes."""
+        left = [pattern for pattern, _ in self.special]
+        for names, dtypes in pairs if left else ():
+            present = [name for name in names if name is not None]
+            left = [pattern for pattern in left if not _fits(pattern, present, dtypes)]
+        return left
+
+
+def _fits(pattern: str, names: Iterable[str], dtypes: Iterable[str | None]) -> bool:
+    return pattern in dtypes or any(fnmatchcase(name, pattern) for name in names)
 
 
 class _Shared:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ts_core.checkpoints.protocols import LazyTensors
     from ts_core.compare.folders import NamePair, NpyFolder
     from ts_core.compare.pieces import Handle, Tolerances
-    from ts_core.compare.report import Report
+    from ts_core.compare.report import Comparison, Report
     from ts_core.mapping.weight_map import WeightMap
 
 
@@ -148,6 +148,7 @@ def compare_opened(
     rows = compare_pairs(
         sources, pairs, tolerances, handles=handles, workers=workers, executor=executor, progress=progress
     )
+    _warn_of_unused(tolerances, rows)
     return Report(rows, *labels)
 
 
@@ -187,6 +188,7 @@ def compare_folders(
         executor=executor,
         progress=progress,
     )
+    _warn_of_unused(tolerances, rows)
     return Report(rows, str(original.path), str(target.path))
 
 
@@ -214,6 +216,17 @@ def check_tolerances(
         relative, absolute = (_tolerance(f"tolerances[{pattern!r}]", limit) for limit in limits)
         pairs.append((str(pattern), Tolerance(relative, absolute, equal_nan)))
     return Tolerances(usual, tuple(pairs))
+
+
+def _warn_of_unused(tolerances: Tolerances, rows: Sequence[Comparison]) -> None:
+    """Say which patterns fit nothing: they are likely to be mistyped, and their pairs had the usual tolerance."""
+    unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
+    if unused:
+        import warnings
+
+        from ts_core.errors import ComparisonWarning
+
+        warnings.warn(f"tolerances: no name and no dtype fits {', '.join(unused)}", ComparisonWarning, stacklevel=4)
 
 
 def _tolerance(name: str, value: object) -> float:
@@ -255,15 +268,7 @@ def _as_map(weight_map: object) -> WeightMap | None:
         return None
     from ts_core.mapping.weight_map import WeightMap
 
-    if isinstance(weight_map, WeightMap):
-        return weight_map
-    if isinstance(weight_map, str | os.PathLike):
-        return WeightMap.load(weight_map)
-    if isinstance(weight_map, tuple | list) and len(weight_map) == 2:
-        return WeightMap.from_pair(*weight_map)
-    raise ArgumentTypeError(
-        f"weight_map must be a WeightMap, its file, or a pair of dicts, not {type(weight_map).__name__}"
-    )
+    return WeightMap.of(weight_map)
 
 
 def _nothing_paired(

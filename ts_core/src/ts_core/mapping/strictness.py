@@ -30,7 +30,8 @@ def warn(found: WeightMap) -> None:
     if lost:
         _warn(
             f"{len(lost)} of the source's biases get lost, and the outputs will differ: {_some(lost)}. The target's "
-            "layers were built without bias: build them with it, or leave these out on purpose (del weight_map[name])"
+            "layers were built without bias: build them with it, or leave these out on purpose (del weight_map[name]; "
+            "in the file of a map: null)"
         )
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:

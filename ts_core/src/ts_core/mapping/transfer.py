@@ -22,15 +22,14 @@ from ts_core.model import CheckpointIndex
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
 
-def transfer(
-    source: object, net: object, *, weight_map: WeightMap | None = None, strict: bool = True
-) -> ConversionReport:
+def transfer(source: object, net: object, *, weight_map: object = None, strict: bool = True) -> ConversionReport:
     """Put the weights of any source into a network.
 
     Args:
         source: a network of any framework, the path of a checkpoint, or a mapping of names to tensors.
         net: the network to load into, of any framework; arrays are cast to the dtypes of its parameters.
-        weight_map: which tensor goes where; by default the source is matched to the network.
+        weight_map: which tensor goes where: a :class:`~ts_core.mapping.weight_map.WeightMap`, the path of its JSON
+            file, or the pair that ``migrator.get_weight_map`` returns; by default the source is matched to the network.
         strict: raise when a tensor of either side has no partner, when a choice was ambiguous, or when a shape
             differs; the network is then unchanged. The bias of a linear layer or convolution whose partner in the
             network was built without one gets lost with a warning, and the report is false; counters and constants
@@ -43,7 +42,7 @@ def transfer(
         WeightMapWarning: biases get lost, or layers were matched by order alone.
 
     Raises:
-        ArgumentTypeError: `source` is none of these, or `net` is not a network.
+        ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
         WeightMapError: strict, and something has no place; or the two have next to nothing in common.
     """
     from ts_core.mapping.matching import match_sources, unmatched_by
@@ -52,7 +51,10 @@ def transfer(
 
     places = {p.name: p for p in parameters(net) if p.persistent}
     with borrowed(source) as tensors, NetworkTensors(net) as wanted:
-        found = match_sources(tensors, wanted) if weight_map is None else unmatched_by(weight_map, tensors, wanted)
+        if weight_map is None:
+            found = match_sources(tensors, wanted)
+        else:
+            found = unmatched_by(WeightMap.of(weight_map), tensors, wanted)
         mapped = found.apply(tensors)
         wrong = {
             name: f"the network has {places[name].shape}, the map gives {info.shape}"

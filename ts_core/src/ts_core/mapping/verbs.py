@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ts_core.errors import ArgumentError
@@ -42,7 +43,7 @@ def weight_map(
     from ts_core.mapping.matching import match_sources
     from ts_core.mapping.targets import open_target
     from ts_core.mapping.translate import translate
-    from ts_core.plugins import plugins
+    from ts_core.plugins import framework_called, plugins
     from ts_core.sources import borrowed
 
     if isinstance(target, str) and target in {info.name for info in plugins()} | {"torch", "mindspore", "jax"}:
@@ -50,6 +51,8 @@ def weight_map(
             raise ArgumentError("sample_inputs needs a target network; the name of a framework cannot be run")
         with borrowed(source) as opened:
             return translate(opened, target).renamed(rename, prefix)
+    if isinstance(target, str) and target.isidentifier() and not Path(target).exists():
+        framework_called(target)  # it is none of those above: this says which there are
     with borrowed(source) as opened, open_target(target) as wanted:
         return match_sources(opened, wanted, sample_inputs).renamed(rename, prefix)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.errors import WeightMapError, WeightMapNotFoundError
+from ts_core.errors import ArgumentTypeError, WeightMapError, WeightMapNotFoundError
 from ts_core.mapping.transforms import InsertAxis, Transform, from_json
 from ts_core.model import CheckpointIndex, TensorInfo
 
@@ -25,6 +25,7 @@ OLDER_TRANSFORMS = {
     "troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2),
 }
 
+_SHOWN = 5  # names that an error lists before it counts the rest
 _OPEN = ""  # what a map's file leads to where nobody has decided yet
 _IS_OPEN = "the map leaves its place open: put a name there, or null to leave it out on purpose"
 _MAKE_ONE = "`ts map SOURCE -o FILE` and WeightMap.save write one"
@@ -347,6 +348,24 @@ class WeightMap:
             raise WeightMapError(f"cannot write the weight map {path}: {problem.strerror}") from problem
 
     @classmethod
+    def of(cls, given: object) -> WeightMap:
+        """The map that a caller gave: a map, the path of its file, or the pair of dicts of :meth:`to_pair`.
+
+        Raises:
+            ArgumentTypeError: it is none of these.
+            WeightMapError: the file or the pair is no map; see :meth:`load` and :meth:`from_pair`.
+        """
+        if isinstance(given, WeightMap):
+            return given
+        if isinstance(given, str | os.PathLike):
+            return cls.load(given)
+        if isinstance(given, tuple | list) and len(given) == 2:
+            return cls.from_pair(*given)
+        raise ArgumentTypeError(
+            f"weight_map must be a WeightMap, its file, or a pair of dicts, not {type(given).__name__}"
+        )
+
+    @classmethod
     def load(cls, path: str | os.PathLike[str]) -> WeightMap:
         """Read a map from JSON, of this tool or of the older one.
 
@@ -433,6 +452,8 @@ class MappedTensors(LazyTensors):
         self._source = source
         self._where: dict[str, tuple[MapEntry, int]] = {}
         infos: dict[str, TensorInfo] = {}
+        entries = tuple(entries)
+        _require_names(entries, source.index)
         for entry in entries:
             for position, info in enumerate(_target_infos(entry, source.index)):
                 infos[info.name] = info
@@ -464,10 +485,18 @@ class MappedTensors(LazyTensors):
         self._source.close()
 
 
-def _target_infos(entry: MapEntry, index: CheckpointIndex) -> Iterator[TensorInfo]:
-    missing = [name for name in entry.source if name not in index]
+def _require_names(entries: Iterable[MapEntry], index: CheckpointIndex) -> None:
+    names = [name for entry in entries for name in entry.source]
+    missing = [name for name in names if name not in index]
     if missing:
-        raise WeightMapError(f"the weight map names tensors that the source lacks: {', '.join(missing)}")
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise WeightMapError(
+            f"the weight map is not for this source: of the {len(names)} tensors that it names, the source lacks "
+            f"{len(missing)}: {', '.join(missing[:_SHOWN])}{more}"
+        )
+
+
+def _target_infos(entry: MapEntry, index: CheckpointIndex) -> Iterator[TensorInfo]:
     sources = [index[name] for name in entry.source]
     shapes = tuple(info.shape for info in sources)
     try:
