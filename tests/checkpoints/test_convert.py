@@ -244,6 +244,7 @@ def test_command_line(networks, state_dict_file, tmp_path):
         return CliRunner().invoke(cli, [str(argument) for argument in arguments], catch_exceptions=False)
 
     result = run("convert", state_dict_file, tmp_path / "a.ckpt", "--to", "mindspore", "--cast", "float32=float16")
+    assert result.output.endswith(f"Written: {tmp_path / 'a.ckpt'}\n")
     assert result.exit_code == 0
     assert "Parameter name of MindSpore" in result.output
     assert ts.open_checkpoint(tmp_path / "a.ckpt")["1.gamma"].dtype == np.float16

@@ -109,6 +109,7 @@ def convert(source: str, destination: str, like: str | None, cast: tuple[str, ..
     )
     if not quiet:
         click.echo(report)
+        click.echo(f"Written: {destination}")
     return 0 if report else 1
 
 
