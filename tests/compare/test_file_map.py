@@ -15,6 +15,7 @@ needs_preadv = pytest.mark.skipif(not hasattr(os, "preadv"), reason="this system
 @pytest.fixture
 def unaligned(tmp_path):
     """A checkpoint whose second tensor lies at an odd address, so that it is copied out of the file."""
+    pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework
     ts.save_checkpoint({"odd": np.ones(3, "i1"), "x": np.arange(1000, dtype="f4")}, tmp_path / "a.ckpt")
     return tmp_path / "a.ckpt"
 
