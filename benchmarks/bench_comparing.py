@@ -100,7 +100,7 @@ def _layouts(folder: Path, tensors: Tensors, target: str, plain: Callable[[], No
         ts.save_checkpoint(steps.apply(opened), ckpt)
     ratio, detail = paired_ratio(pth_against_ckpt, plain)
     # More than the axes that two frameworks' layers differ by: here every element is copied against the grain.
-    yield Figure("the same through a map that transposes every matrix", ratio, 1.5, detail)
+    yield Figure("the same through a map that transposes every matrix", ratio, 1.2, detail)
 
 
 def _one_tensor(folder: Path, many: Callable[[], None]) -> Iterator[Figure]:
