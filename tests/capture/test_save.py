@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ts_core as ts
-from ts_core.capture import files
+from ts_core.contract import saved_files as files
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.checkpoints.dtypes import dtype_of
+from ts_core.contract.dtypes import dtype_of
 
 pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
 pytest.importorskip("ts_mindspore.checkpoints")  # its files, not its framework

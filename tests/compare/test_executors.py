@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.checkpoints.protocols import LazyTensors
-from ts_core.compare import engine, pieces, workers
+from ts_core.contract.readers import LazyTensors
+from ts_core.comparison import engine, pieces
+from ts_core.work import processes as workers
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ComparisonError
-from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,8 @@ def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_o
 _INTERRUPTED_CREW = """
     import os, signal, sys, threading
     import ts_core as ts
-    from ts_core.compare import engine, workers
+    from ts_core.comparison import engine
+    from ts_core.work import processes as workers
 
     def start(start=workers._start):
         started.append(start())
@@ -276,7 +278,7 @@ def test_an_interrupt_ends_the_processes_too(checkpoints):
 _SCRIPT = """
     import sys
     import ts_core as ts
-    from ts_core.compare import engine
+    from ts_core.comparison import engine
 
     print("once")
     engine.SHARE = 1
@@ -405,8 +407,8 @@ _INTERRUPTED = """
     import sys, threading, time
     import numpy as np
     import ts_core as ts
-    from ts_core.checkpoints.protocols import LazyTensors
-    from ts_core.model import CheckpointIndex, TensorInfo
+    from ts_core.contract.readers import LazyTensors
+    from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
     NAMES = [f"t{i}" for i in range(2000)]
     reads = 0

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ts_core.errors import PluginWarning
-from ts_core.plugins import GROUP, PluginRegistry, check_import
+from ts_core.frameworks.registry import GROUP, PluginRegistry, check_import
 
 GOOD = """
-    from ts_core.hookspecs import hookimpl, is_instance
-    from ts_core.model import FrameworkInfo
+    from ts_core.contract.hooks import hookimpl, is_instance
+    from ts_core.contract.nouns import FrameworkInfo
     asked = []
 
     @hookimpl

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 GOOD = """
-    from ts_core.hookspecs import hookimpl, is_instance
-    from ts_core.model import FrameworkInfo
+    from ts_core.contract.hooks import hookimpl, is_instance
+    from ts_core.contract.nouns import FrameworkInfo
 
     class Tensor:
         data = 1.5

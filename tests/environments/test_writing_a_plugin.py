@@ -34,7 +34,7 @@ def test_the_suite_is_green_and_the_plugin_works(environment_of_the_page):
 
 
 def test_every_hook_is_in_the_table():
-    from ts_core import hookspecs
+    from ts_core.contract import hooks as hookspecs
 
     hooks = {name for name, member in vars(hookspecs).items() if hasattr(member, f"{hookspecs.PROJECT}_spec")}
     table = PAGE.read_text("utf-8").partition("## The hooks")[2]

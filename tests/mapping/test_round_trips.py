@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import ts_core as ts
 from ts_core.errors import WeightMapError
-from ts_core.mapping import transforms as t
+from ts_core.contract import transforms as t
 
 torch = pytest.importorskip("torch")
 mindspore = pytest.importorskip("mindspore")

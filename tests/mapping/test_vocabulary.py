@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ts_core as ts
-from ts_core.model import Parameter
+from ts_core.contract.nouns import Parameter
 from ts_core.sources import open_source
 
 torch = pytest.importorskip("torch")

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 
 from ts_core import errors
 from ts_core.capture import save, save_grad
-from ts_core.compare.verb import compare
-from ts_core.gradients import gradients
-from ts_core.parameters import load_parameters, parameters
-from ts_core.plugins import plugins
-from ts_core.randomness import fix_random
-from ts_core.tensors import from_numpy, to_numpy
+from ts_core.comparison.verb import compare
+from ts_core.frameworks.gradients import gradients
+from ts_core.frameworks.parameters import load_parameters, parameters
+from ts_core.frameworks.registry import plugins
+from ts_core.frameworks.randomness import fix_random
+from ts_core.frameworks.tensors import from_numpy, to_numpy
 
 if TYPE_CHECKING:
     from ts_core import migrator, widget
     from ts_core.checkpoints import Checkpoint, open_checkpoint, save_checkpoint
-    from ts_core.checkpoints.convert import convert
-    from ts_core.compare.report import Report
-    from ts_core.conversion import ConversionReport
-    from ts_core.mapping.transfer import transfer
-    from ts_core.mapping.verbs import weight_map
+    from ts_core.conversion.convert import convert
+    from ts_core.comparison.report import Report
+    from ts_core.conversion.report import ConversionReport
+    from ts_core.conversion.transfer import transfer
+    from ts_core.mapping.verb import weight_map
     from ts_core.mapping.weight_map import WeightMap
 
 __version__ = "0.1.0"
@@ -60,15 +60,15 @@ __all__ = [
 # imported above instead: the import system would put the module in its place.
 _ON_DEMAND = {
     "Checkpoint": "ts_core.checkpoints",
-    "ConversionReport": "ts_core.conversion",
-    "Report": "ts_core.compare.report",
+    "ConversionReport": "ts_core.conversion.report",
+    "Report": "ts_core.comparison.report",
     "WeightMap": "ts_core.mapping.weight_map",
-    "convert": "ts_core.checkpoints.convert",
+    "convert": "ts_core.conversion.convert",
     "migrator": "ts_core",
     "open_checkpoint": "ts_core.checkpoints",
     "save_checkpoint": "ts_core.checkpoints",
-    "transfer": "ts_core.mapping.transfer",
-    "weight_map": "ts_core.mapping.verbs",
+    "transfer": "ts_core.conversion.transfer",
+    "weight_map": "ts_core.mapping.verb",
     "widget": "ts_core",
 }
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ts_core.hookspecs import hookimpl
-from ts_core.model import FrameworkInfo
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.nouns import FrameworkInfo
 from ts_mindspore.checkpoints import create_checkpoint, open_checkpoint
 from ts_mindspore.execution import run_network
 from ts_mindspore.gradients import extract_gradients, on_gradient

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ts_core.errors import ArgumentTypeError
-from ts_core.gradients import named
-from ts_core.hookspecs import hookimpl, is_instance
+from ts_core.frameworks.gradients import named
+from ts_core.contract.hooks import hookimpl, is_instance
 
 if TYPE_CHECKING:
     import mindspore

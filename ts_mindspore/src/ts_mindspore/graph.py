@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ts_core.hookspecs import hookimpl
+from ts_core.contract.hooks import hookimpl
 
 
 @hookimpl

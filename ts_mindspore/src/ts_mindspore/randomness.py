@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ts_core.hookspecs import hookimpl
+from ts_core.contract.hooks import hookimpl
 
 
 @hookimpl

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ts_core.hookspecs import hookimpl
+from ts_core.contract.hooks import hookimpl
 
 
 @hookimpl

@@ -7,8 +7,8 @@ of listed ones (``torch.nn.Transformer``).
 
 from __future__ import annotations
 
-from ts_core.hookspecs import hookimpl
-from ts_core.model import LayerRule
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.nouns import LayerRule
 
 _WEIGHT = {"weight": "weight"}
 _WEIGHT_BIAS = {**_WEIGHT, "bias": "bias"}

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ts_core.checkpoints.dtypes import DtypeTable, is_native
-from ts_core.checkpoints.files import count_elements
+from ts_core.contract.dtypes import DtypeTable, is_native
+from ts_core.contract.files import count_elements
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

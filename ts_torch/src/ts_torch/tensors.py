@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from ts_core.errors import UnsupportedDtypeError, UnsupportedTensorError
-from ts_core.hookspecs import hookimpl, is_instance
+from ts_core.contract.hooks import hookimpl, is_instance
 
 if TYPE_CHECKING:
     import torch

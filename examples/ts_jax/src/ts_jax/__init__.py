@@ -5,8 +5,8 @@ JAX has no file format of its own and no global random generator, so three hooks
 
 from __future__ import annotations
 
-from ts_core.hookspecs import hookimpl
-from ts_core.model import FrameworkInfo
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.nouns import FrameworkInfo
 from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.layers import layer_rules
 from ts_jax.parameters import iter_parameters, load_parameters

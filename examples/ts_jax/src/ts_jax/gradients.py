@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ts_core.errors import ArgumentTypeError
-from ts_core.hookspecs import hookimpl, is_instance
-from ts_core.parameters import parameters
+from ts_core.contract.hooks import hookimpl, is_instance
+from ts_core.frameworks.parameters import parameters
 from ts_jax.parameters import MODULE
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ts_core.hookspecs import hookimpl
-from ts_core.mapping.transforms import Chain, ReorderBlocks, Reshape, Transform, Transpose
-from ts_core.model import LayerRule
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.transforms import Chain, ReorderBlocks, Reshape, Transform, Transpose
+from ts_core.contract.nouns import LayerRule
 
 _KERNEL_BIAS = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "scale", "bias": "bias"}

@@ -6,8 +6,8 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ts_core.capture.files import write_numbered
-from ts_core.capture.naming import (
+from ts_core.contract.saved_files import write_numbered
+from ts_core.contract.naming import (
     Place,
     base_name,
     check_output_mode,
@@ -19,7 +19,7 @@ from ts_core.capture.naming import (
 )
 from ts_core.capture.verb import Verb
 from ts_core.errors import CaptureError, CaptureWarning, TsError, UnsupportedTensorError
-from ts_core.tensors import to_numpy
+from ts_core.frameworks.tensors import to_numpy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,7 @@ def save_grad(
     Raises:
         As :func:`save`; errors of writing come out of the backward pass.
     """
-    from ts_core.plugins import no_plugin, registry
+    from ts_core.frameworks.registry import no_plugin, registry
 
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)

@@ -47,7 +47,7 @@ class Verb(Generic[P, R]):
 
     @property
     def _in_graph(self) -> Callable[..., Any]:
-        from ts_core.plugins import registry
+        from ts_core.frameworks.registry import registry
 
         verb = self._function.__name__
         function = registry().first("graph_function", verb, verb=verb)
@@ -58,7 +58,7 @@ class Verb(Generic[P, R]):
 
 def _hidden() -> Callable[..., Any] | None:
     """``Verb._run`` as a tracing compiler lets it be; None while there is none."""
-    from ts_core.plugins import registry
+    from ts_core.frameworks.registry import registry
 
     hidden: Callable[..., Any] | None = registry().first("hide_from_compiler", Verb, function=Verb._run)
     return hidden

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.commit import replacing, require_space
-from ts_core.checkpoints.dtypes import dtype_name
+from ts_core.commit import replacing, require_space
+from ts_core.contract.dtypes import dtype_name
 from ts_core.checkpoints.formats import SHARDED, create_file, format_of, open_file
-from ts_core.checkpoints.protocols import CheckpointReader, LazyTensors
+from ts_core.contract.readers import CheckpointReader, LazyTensors
 from ts_core.checkpoints.sharded import index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.errors import ArgumentError, CheckpointError
-from ts_core.model import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

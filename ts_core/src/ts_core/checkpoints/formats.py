@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ts_core.checkpoints import npy, safetensors
-from ts_core.checkpoints.files import MappedFile
-from ts_core.checkpoints.protocols import CheckpointReader, CheckpointWriter
+from ts_core.contract.files import MappedFile
+from ts_core.contract.readers import CheckpointReader, CheckpointWriter
 from ts_core.checkpoints.sharded import INDEX_SUFFIX, ShardedReader
-from ts_core.checkpoints.zips import read_directory
+from ts_core.contract.zips import read_directory
 from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError
-from ts_core.model import CheckpointIndex, OpenOptions
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 
 # The formats that belong to no framework: name → suffixes, and what writes them.
 SUFFIXES: Mapping[str, tuple[str, ...]] = {"safetensors": (".safetensors",), "npz": (".npz",)}
@@ -50,7 +50,7 @@ def open_file(path: Path, options: OpenOptions) -> CheckpointReader:
         return npy.NpyReader(npy.npy_file(path))
     if head.startswith(b"PK") and _is_npz(path):
         return npy.NpzReader(path, options.verify)
-    from ts_core.plugins import registry
+    from ts_core.frameworks.registry import registry
 
     reader: CheckpointReader | None = registry().first("open_checkpoint", path, path=path, options=options)
     if reader is not None:
@@ -82,7 +82,7 @@ def _open_folder(path: Path, options: OpenOptions) -> CheckpointReader:
 
 
 def _unknown(path: Path, head: bytes) -> str:
-    from ts_core.plugins import CURES, plugins
+    from ts_core.frameworks.registry import CURES, plugins
 
     infos = plugins()
     known = [*SUFFIXES, *(name for info in infos for name in info.formats)]
@@ -106,7 +106,7 @@ def format_of(path: Path, format: str | None) -> str:
     Raises:
         ArgumentError: nobody writes that format, or the suffix stands for none.
     """
-    from ts_core.plugins import CURES, plugins
+    from ts_core.frameworks.registry import CURES, plugins
 
     known = {**SUFFIXES, **{name: suffixes for info in plugins() for name, suffixes in info.formats.items()}}
     if format is not None:
@@ -128,7 +128,7 @@ def create_file(path: Path, format: str, index: CheckpointIndex) -> CheckpointWr
     """A writer to a path, after the index has been checked against what the format can hold."""
     if format in _WRITERS:
         return _WRITERS[format](path, index)
-    from ts_core.plugins import registry
+    from ts_core.frameworks.registry import registry
 
     writer: CheckpointWriter | None = registry().first("create_checkpoint", path, path=path, format=format, index=index)
     if writer is None:

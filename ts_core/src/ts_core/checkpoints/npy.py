@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.dtypes import is_native
-from ts_core.checkpoints.files import MappedFile, count_elements, raw_bytes, reading
-from ts_core.checkpoints.plan import refuse_tensors
-from ts_core.checkpoints.zips import ZipEntry, ZipWriter, read_directory
+from ts_core.contract.dtypes import is_native
+from ts_core.contract.files import MappedFile, count_elements, raw_bytes, reading
+from ts_core.contract.plan import refuse_tensors
+from ts_core.contract.zips import ZipEntry, ZipWriter, read_directory
 from ts_core.errors import CheckpointError, UnsafeCheckpointError
-from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.dtypes import DtypeTable
-from ts_core.checkpoints.files import MappedFile, OutputFile, count_elements, raw_bytes, reading, unique_keys
-from ts_core.checkpoints.plan import require_dtypes
-from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.contract.dtypes import DtypeTable
+from ts_core.contract.files import MappedFile, OutputFile, count_elements, raw_bytes, reading, unique_keys
+from ts_core.contract.plan import require_dtypes
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

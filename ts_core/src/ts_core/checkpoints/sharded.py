@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints.files import reading, unique_keys
-from ts_core.checkpoints.protocols import CheckpointReader
+from ts_core.contract.files import reading, unique_keys
+from ts_core.contract.readers import CheckpointReader
 from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
-from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ts_core.errors import WeightMapError
-from ts_core.model import LayerRule, TensorInfo
+from ts_core.contract.nouns import LayerRule, TensorInfo
 
 if TYPE_CHECKING:
-    from ts_core.mapping.transforms import Transform
+    from ts_core.contract.transforms import Transform
 
 Shape = tuple[int, ...]
 

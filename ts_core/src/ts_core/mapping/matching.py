@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.alignment import ORDER, Alignment, Pair, align
-from ts_core.mapping.execution import in_order, run, sample_arrays, verdict
+from ts_core.running.execution import in_order, run, sample_arrays, verdict
 from ts_core.mapping.fusing import fuse
 from ts_core.mapping.names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
-from ts_core.mapping.targets import Shapes
-from ts_core.mapping.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
+from ts_core.sources import Shapes
+from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.mapping.units import (
     BIAS_IS_OPTIONAL,
     BIASES_ARE_ADDED,
@@ -32,7 +32,7 @@ from ts_core.mapping.units import (
     compatible,
     units_of,
 )
-from ts_core.mapping.verbs import layer_rules
+from ts_core.mapping.verb import layer_rules
 from ts_core.mapping.weight_map import (
     CERTAIN,
     ERROR,

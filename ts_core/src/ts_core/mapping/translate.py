@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.inference import read_layers
 from ts_core.mapping.names import wrapper_note, wrapper_prefix
-from ts_core.mapping.transforms import Transform, chain
-from ts_core.mapping.verbs import layer_rules
+from ts_core.contract.transforms import Transform, chain
+from ts_core.mapping.verb import layer_rules
 from ts_core.mapping.weight_map import CERTAIN, LIKELY, Ambiguity, MapEntry, WeightMap
-from ts_core.model import LayerRule, Parameter
-from ts_core.plugins import registry, require_framework
+from ts_core.contract.nouns import LayerRule, Parameter
+from ts_core.frameworks.registry import registry, require_framework
 from ts_core.sources import NetworkTensors
 
 _SHOWN = 3  # names that a note lists

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping.inference import Reading, read_layers
-from ts_core.model import LayerRule, Parameter, TensorInfo
+from ts_core.contract.nouns import LayerRule, Parameter, TensorInfo
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ts_core.mapping.transforms import Transform
+    from ts_core.contract.transforms import Transform
 
 Shape = tuple[int, ...]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ts_core.checkpoints.protocols import LazyTensors
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError, WeightMapNotFoundError
-from ts_core.mapping.transforms import InsertAxis, Transform, from_json
-from ts_core.model import CheckpointIndex, TensorInfo
+from ts_core.contract.transforms import InsertAxis, Transform, from_json
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 
 if TYPE_CHECKING:
     import numpy as np

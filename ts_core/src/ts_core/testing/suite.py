@@ -18,8 +18,8 @@ import pytest
 
 import ts_core as ts
 from ts_core.errors import LoadError, UnsupportedDtypeError, UnsupportedTensorError
-from ts_core.hookspecs import CONTRACT_VERSION, is_class, is_instance
-from ts_core.model import CheckpointIndex, FrameworkInfo, LayerRule, OpenOptions, Parameter, TensorInfo
+from ts_core.contract.hooks import CONTRACT_VERSION, is_class, is_instance
+from ts_core.contract.nouns import CheckpointIndex, FrameworkInfo, LayerRule, OpenOptions, Parameter, TensorInfo
 from ts_core.testing.reference import KINDS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -219,7 +219,7 @@ class FrameworkSuite:
 
     def test_is_registered(self) -> None:
         """The plug-in is found through its entry point, and keeps the signatures of the contract."""
-        from ts_core.plugins import registry
+        from ts_core.frameworks.registry import registry
 
         infos = {info.name: info for info in ts.plugins()}
         _promise(self.framework in infos, f"an entry point of the group ts_core names {self.plugin}", str(list(infos)))
@@ -586,7 +586,7 @@ class FrameworkSuite:
 
     # Strangers
 
-    @pytest.mark.parametrize("stranger", [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2)], ids=repr)
+    @pytest.mark.parametrize("stranger", [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2)], ids=lambda stranger: type(stranger).__name__)
     def test_strangers(self, stranger: object) -> None:
         """Every hook answers None to what is not the framework's."""
         questions: dict[str, tuple[object, ...]] = {

@@ -1,0 +1,123 @@
+"""The contract between the core and a framework's plug-in, on one page.
+
+A plug-in is a module that implements some of these hooks with :data:`hookimpl`, registered under the entry-point group
+``ts_core``. A hook answers ``None`` for "not mine", and the first other answer wins; a hook that recognised its object
+and then failed raises. Importing the plug-in must not import the framework: recognise a type with :func:`is_instance`
+and import the framework inside the hook that needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
+from ts_core.contract.nouns import CheckpointIndex, FrameworkInfo, LayerRule, LoadResult, OpenOptions, Parameter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ts_core.contract.readers import CheckpointReader, CheckpointWriter
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+PROJECT = "ts_core"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def framework_info() -> FrameworkInfo:
+    """Name the framework, its distribution, the classes claimed and the file formats, without importing it."""
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def tensor_to_numpy(tensor: object) -> Array | None:
+    """This tensor as an array of its very bits, sharing memory where possible; bfloat16 and float8 as `ml_dtypes`."""
+
+
+@hookspec(firstresult=True)
+def tensor_from_numpy(array: Array, framework: str) -> object | None:
+    """A tensor of the framework called so, with the very bits of the array (which it does not share)."""
+
+
+@hookspec(firstresult=True)
+def iter_parameters(net: object) -> Iterable[Parameter] | None:
+    """Every parameter and buffer of a network in definition order; tied ones each time, with `tied_to`."""
+
+
+@hookspec(firstresult=True)
+def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> LoadResult | None:
+    """Put arrays into a network by name; when `strict` and anything does not fit, change nothing and say what."""
+
+
+@hookspec(firstresult=True)
+def run_network(net: object, inputs: Sequence[Array]) -> tuple[Sequence[str], object] | None:
+    """Run a network once in evaluation mode: its layers' paths in the order in which they run, and what it returned."""
+
+
+@hookspec(firstresult=True)
+def open_checkpoint(path: Path, options: OpenOptions) -> CheckpointReader | None:
+    """A lazy reader, if the first bytes of the file are of a format of mine. It needs no framework installed."""
+
+
+@hookspec(firstresult=True)
+def create_checkpoint(path: Path, format: str, index: CheckpointIndex) -> CheckpointWriter | None:
+    """A streaming writer to `path` for a format of mine; `index` holds all that will be written, in order."""
+
+
+@hookspec(firstresult=True)
+def extract_gradients(source: object, net: object | None) -> Mapping[str, Array | None] | None:
+    """Gradients (arrays or tensors) by parameter name: of a network after backward, or as a grad function gave them."""
+
+
+@hookspec(firstresult=True)
+def on_gradient(tensor: object, callback: Callable[[object], None]) -> object | None:
+    """The tensor to go on with, whose gradient `callback` will get; `tensor` itself when it will have no gradient."""
+
+
+@hookspec(firstresult=True)
+def graph_function(verb: str) -> Callable[..., Any] | None:
+    """What my graph compiler parses in place of ``ts.save`` or ``ts.save_grad``, of which `verb` is the name."""
+
+
+@hookspec(firstresult=True)
+def hide_from_compiler(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The function, wrapped so that my tracing compiler runs it as it is; None while no such compiler is loaded."""
+
+
+@hookspec
+def layer_rules() -> Sequence[LayerRule]:
+    """The table of how this framework spells the canonical layers."""
+    raise NotImplementedError
+
+
+@hookspec
+def seed(seed: int) -> None:
+    """Seed the framework's generators and make it deterministic, if it has been imported already."""
+
+
+def is_instance(obj: object, *class_names: str) -> bool:
+    """Whether `obj` is an instance of one of these classes, told by name so that no framework is imported.
+
+    A name is a package and a class, ``"torch.nn.Module"``; it matches a class of that name that is defined anywhere
+    inside that package, because frameworks move a class between modules from release to release.
+    """
+    return _is_subclass(type(obj), class_names)  # type: ignore[arg-type]  # mypy fears unhashable metaclasses
+
+
+def is_class(cls: type, class_name: str) -> bool:
+    """Whether `class_name` (``"torch.nn.Module"``) is the public name of this very class, subclasses not counted."""
+    package, _, name = class_name.rpartition(".")
+    defined = f"{cls.__module__}.{cls.__name__}"  # extension modules put dots into the name itself: "jaxlib._jax.Array"
+    return defined.startswith(package + ".") and defined.rpartition(".")[2] == name
+
+
+@functools.lru_cache(maxsize=4096)  # asked for every tensor, answered by strings: worth remembering
+def _is_subclass(cls: type[Any], class_names: tuple[str, ...]) -> bool:
+    return any(is_class(base, name) for base in cls.__mro__ for name in class_names)

@@ -1,0 +1,183 @@
+"""The nouns of the project: small immutable values that plug-ins and the core hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ts_core.contract.transforms import Transform
+
+#: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows when
+#: a plug-in written for the new one could not work with the old one.
+CONTRACT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Parameter:
+    """A parameter or buffer of a network, seen without its framework.
+
+    Attributes:
+        name: as the framework writes it into files (MindSpore: ``Parameter.name``, which may differ from the path).
+        shape: of the tensor as the framework stores it.
+        dtype: the NumPy (or ``ml_dtypes``) dtype of its elements.
+        path: where it is found from the network: the attributes joined by dots. Often equal to ``name``.
+        layer: the path of the layer that owns it, ``""`` for the network itself.
+        kind: what that layer is, in canonical terms (``"batch_norm2d"``); ``None`` when no rule knows it.
+        role: what the parameter is to that layer, in canonical terms (``"scale"``); ``None`` when no rule knows it.
+        trainable: whether the framework would give it a gradient.
+        persistent: whether the framework writes it into its checkpoints.
+        tied_to: the name of an earlier parameter that is the very same tensor, else ``None``.
+        value: the framework's own tensor.
+        layout: the transform that takes the canonical layout of its array to the one of ``value``; ``None`` when the
+            framework stores the canonical layout.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    path: str
+    layer: str
+    kind: str | None
+    role: str | None
+    trainable: bool
+    persistent: bool
+    tied_to: str | None
+    value: object = field(repr=False)
+    layout: Transform | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRule:
+    """How one framework spells one kind of layer.
+
+    Attributes:
+        cls: the public name of the layer's class, ``"torch.nn.BatchNorm2d"``. It is matched along the MRO of a layer
+            (by class name and package), so subclasses count and the framework need not be imported.
+        kind: the canonical name of the layer, ``"batch_norm2d"``.
+        roles: the attribute path of each parameter inside the layer → its canonical role. A path may lead through
+            inner layers (``"bn2d.gamma"``): the outer layer then owns the parameter.
+        layout: canonical role → the transform that takes the canonical layout of its array to the one this framework
+            stores. Roles that are not listed are stored in canonical layout. Where the layout depends on how a layer
+            was made (the number of heads), a function of the layer that returns the transform.
+        when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
+            whether this rule is the one. ``None`` when the class decides alone.
+        root_names: attribute path → the name in files when the layer is itself the network, where that differs.
+    """
+
+    cls: str
+    kind: str
+    roles: Mapping[str, str]
+    layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
+    when: Callable[[Any], bool] | None = None
+    root_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor of a checkpoint, from the index alone: no data was read.
+
+    Attributes:
+        name: its name in the checkpoint.
+        shape: its shape; ``()`` for a scalar.
+        dtype: the dtype of its elements.
+        nbytes: the size of its elements in bytes.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointIndex(Mapping[str, TensorInfo]):
+    """What a checkpoint holds, or will hold: names, shapes, dtypes, in file order, and what is no tensor.
+
+    Attributes:
+        tensors: name → :class:`TensorInfo`, in file order.
+        metadata: entries that are no tensors (epochs, notes), by name.
+    """
+
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> TensorInfo:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """How a checkpoint is to be opened: the keyword arguments of ``ts.open_checkpoint``.
+
+    Attributes:
+        key: which of several nested state dicts to read; ``None`` chooses, and logs the choice when there was one.
+        strip_prefix: a prefix (``"module."``) to take off every name that has it.
+        verify: check the checksums that the file carries.
+        trust_pickle: let the framework unpickle the file, which runs whatever code the file names.
+    """
+
+    key: str | None = None
+    strip_prefix: str | None = None
+    verify: bool = False
+    trust_pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What happened when arrays were put into a network.
+
+    Attributes:
+        loaded: names that were set.
+        missing: names that the network has and the arrays lack.
+        unexpected: names that the arrays have and the network lacks.
+        mismatched: name → (shape in the network, shape of the array).
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """True when everything fitted."""
+        return not (self.missing or self.unexpected or self.mismatched)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkInfo:
+    """What a plug-in says of its framework, completed by the core with what it finds in the metadata.
+
+    The plug-in fills in ``name``, ``distribution``, ``classes``, ``formats`` and ``contract``; the core fills in the
+    rest.
+
+    Attributes:
+        name: the framework, ``"torch"``, as the user names it in ``to="torch"``.
+        distribution: the framework's distribution on the package index.
+        classes: public names of the classes that the plug-in claims.
+        formats: name of a file format → the suffixes that stand for it: ``{"torch": (".pth", ".pt", ".bin")}``.
+        contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
+        version: the framework's version from its metadata, ``None`` when it is not installed.
+        plugin: the plug-in's distribution and version, ``"ts-torch 0.1.0"``.
+        problem: why the plug-in, or the framework, cannot be used; ``None`` when nothing is wrong.
+        conflicts: claims that another plug-in has made before.
+    """
+
+    name: str
+    distribution: str
+    classes: tuple[str, ...] = ()
+    formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contract: int = 1
+    version: str | None = None
+    plugin: str = ""
+    problem: str | None = None
+    conflicts: tuple[str, ...] = ()

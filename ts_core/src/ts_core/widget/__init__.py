@@ -1,0 +1,63 @@
+"""The user guide's names for small helpers: thin forms of the verbs of :mod:`ts_core`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ts_core.conversion.report import ConversionReport
+from ts_core.frameworks.gradients import gradients
+from ts_core.widget.losses import loss_compare
+from ts_core.frameworks.randomness import fix_random
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+__all__ = ["fix_random", "get_pt_grads", "load_ms_weight2net", "loss_compare", "object_dump", "object_load"]
+
+
+def get_pt_grads(model: object) -> dict[str, Array | None]:
+    """The gradients of a torch network after ``backward()``, in definition order.
+
+    Returns:
+        ``<parameter name>_<position>`` → gradient, of the parameter's shape; None where there is none.
+
+    Raises:
+        ArgumentTypeError: the object is no network that keeps gradients.
+    """
+    return {f"{name}_{position}": gradient for position, (name, gradient) in enumerate(gradients(model).items())}
+
+
+def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
+    """Write an object of lists, dicts, strings and numbers as JSON; the file appears whole or not at all.
+
+    Raises:
+        TypeError: JSON has no form for a part of the object.
+        CheckpointWriteError: the file cannot be written (an OSError).
+    """
+    from ts_core.commit import replacing
+
+    text = json.dumps(obj, indent=2, ensure_ascii=False)
+    with replacing(Path(file)) as (temporary,):
+        temporary.write_text(text, encoding="utf-8")
+
+
+def object_load(file: str | os.PathLike[str]) -> Any:
+    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str."""
+    return json.loads(Path(file).read_text(encoding="utf-8"))
+
+
+def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:
+    """Load the weights of a checkpoint into a network; anything that does not fit is an error.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+        WeightMapError: something has no place in the network, which is unchanged.
+    """
+    from ts_core.conversion.transfer import transfer
+
+    return transfer(file, model)

@@ -1,0 +1,173 @@
+"""Processes of our own that share the comparison of large files.
+
+Threads do not share it well: NumPy takes the interpreter's lock between its calls, which last some tens of microseconds
+here, and to hand the lock over may take as long. The pools of ``multiprocessing`` run the user's script once more in
+every worker unless it guards against that. A worker of ours is a bare interpreter that imports this package and nothing
+of the user's. Arrays are not sent to it, but where they lie in their file.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+import ts_core
+from ts_core.comparison.pieces import InHand, Outcome, Piece, compare_pieces
+from ts_core.contract.file_map import FileMap, place_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SHARE = 1 << 29  # bytes to be read for which one more process is worth its start
+
+_START = """
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from ts_core.work import processes
+processes.serve()
+"""
+# The blocks of a comparison are too small for the threads of a BLAS, each of which would take memory.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+class Crew:
+    """This process and others, each of which compares one task at a time.
+
+    Args:
+        size: how many processes in all, at least 1.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._workers = [_Worker() for _ in range(size - 1)] if _can_start() else []
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()
+        for worker in (*[None] * (size - len(self._workers)), *self._workers):
+            self._idle.put(worker)
+
+    def compare(self, pieces: list[Piece]) -> list[Outcome]:
+        """What ``compare_pieces`` answers, from whoever is idle: for as many threads as there are processes."""
+        worker = self._idle.get()
+        try:
+            task = None if worker is None else _located(pieces)
+            return compare_pieces(pieces) if worker is None or task is None else worker.compare(task)
+        except _WorkerLostError:
+            worker = None  # it could not start, or was killed, perhaps for want of memory: we go on without it
+            return compare_pieces(pieces)
+        finally:
+            self._idle.put(worker)
+
+    def close(self) -> None:
+        """End the other processes."""
+        for worker in self._workers:
+            worker.close()
+
+
+def _can_start() -> bool:
+    """Whether ``sys.executable`` is an interpreter: in an application that embeds Python it is the application."""
+    name = os.path.basename(sys.executable or "").lower()  # noqa: PTH119 - it is a str, or None
+    return ("python" in name or "pypy" in name) and not getattr(sys, "frozen", False)
+
+
+class _WorkerLostError(Exception):
+    """A worker cannot be started or does not answer."""
+
+
+class _Worker:
+    """Another process, at the other end of two pipes; it is started by its first task."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def compare(self, task: list[Piece]) -> list[Outcome]:
+        """What ``compare_pieces`` answers there. Raises _WorkerLostError."""
+        try:
+            self._process = self._process or _start()
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            _Pickler(self._process.stdin).dump(task)
+            self._process.stdin.flush()
+            outcomes: list[Outcome] = pickle.load(self._process.stdout)  # noqa: S301 - it is our own process
+        except Exception as problem:  # it died, or it is no worker of ours and answers anything
+            raise _WorkerLostError from problem
+        return outcomes
+
+    def close(self) -> None:
+        """End the process, which has nothing of its own to put in order."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(  # noqa: S603 - nothing but our own code
+        [sys.executable, "-IS", "-c", _START],  # -IS: without the user's settings and start-up files
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | _ONE_THREAD,
+        start_new_session=True,  # Ctrl-C is for us; the worker ends when its standard input does
+    )
+    assert process.stdin is not None
+    folders = [entry for entry in sys.path if isinstance(entry, str)]  # imports pass over anything else
+    pickle.dump([*folders, str(Path(ts_core.__file__).parents[1])], process.stdin)
+    return process
+
+
+def serve() -> None:
+    """Compare what comes in through standard input, until that ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed must not come between the answers
+    while True:
+        try:
+            task = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+        except EOFError:
+            return
+        pickle.dump(compare_pieces(task), answers)
+        answers.flush()
+
+
+def _located(pieces: list[Piece]) -> list[Piece] | None:
+    """The pieces with their arrays, if all lie in mapped files; None when somebody has to read or to make one first."""
+    try:
+        task = [piece.in_hand() for piece in pieces]
+    except Exception:  # one is unreadable, which is told by who compares here
+        return None
+    arrays = (tensor.array for piece in task for tensor in piece.tensors if isinstance(tensor, InHand))
+    return task if all(place_of(array) or not array.size for array in arrays) else None
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles arrays in mapped files as where they lie."""
+
+    def reducer_override(self, subject: Any) -> Any:
+        if not isinstance(subject, np.ndarray) or (place := place_of(subject)) is None:
+            return NotImplemented
+        file, offset = place
+        return _array, (file.path, file.identity, offset, subject.shape, subject.strides, subject.dtype)
+
+
+def _array(
+    path: str,
+    identity: tuple[int, ...],
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> Array:
+    """An array where it lies in its file. Raises FileNotFoundError when there is another file of that name now."""
+    file = _mapped(path)
+    if file.identity != identity:
+        raise FileNotFoundError(path)
+    return np.ndarray(shape, dtype, file, offset, strides)
+
+
+@functools.lru_cache(maxsize=64)
+def _mapped(path: str) -> FileMap:
+    with open(path, "rb") as file:  # noqa: PTH123 - it is a str
+        return FileMap(file)
