@@ -14,7 +14,7 @@ import numpy as np
 
 import ts_core as ts
 from benchmarks.harness import Figure, anonymous_growth, paired_ratio, seconds
-from ts_core.comparison.alignment import align
+from ts_core.comparison import align
 
 # A decoder of 24 layers: 218 tensors, 267 million elements, 1.07 GB of float32.
 _WIDTH = 944

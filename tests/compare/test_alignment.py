@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ts_core.comparison.alignment import align
+from ts_core.comparison._alignment import align
 from ts_core.errors import ArgumentError, ArgumentTypeError
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.contract.readers import LazyTensors
-from ts_core.comparison import engine, pieces
-from ts_core.work import processes as workers
-from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ComparisonError
+from ts_core.comparison import _engine as engine
+from ts_core.comparison import _pieces as pieces
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.readers import LazyTensors
+from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, ComparisonError
+from ts_core.work import _processes as workers
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +117,14 @@ def test_a_dask_cluster(checkpoints, expected):
 def crew(monkeypatch):
     """Any pair of files is worth a process; the tasks that these were given."""
     monkeypatch.setattr(engine, "SHARE", 1)
-    given, compare = [], workers._Worker.compare
+    given, compare = [], workers._Worker.do
 
     def counted(worker, task):
         outcomes = compare(worker, task)
         given.append(worker._process.pid)
         return outcomes
 
-    monkeypatch.setattr(workers._Worker, "compare", counted)
+    monkeypatch.setattr(workers._Worker, "do", counted)
     return given
 
 
@@ -217,8 +218,8 @@ def test_what_no_import_heeds_in_the_path_is_not_sent(checkpoints, expected, mon
 def test_a_worker_that_is_killed_is_done_without(checkpoints, expected, monkeypatch, crew):
     started = []
 
-    def start(start=workers._start):
-        started.append(start())
+    def start(function, start=workers._start):
+        started.append(start(function))
         started[0].kill()
         return started[0]
 
@@ -233,14 +234,14 @@ def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_o
 ):
     paths = [shutil.copy(path, tmp_path) for path in checkpoints]
     wanted = ts.compare(*paths, workers=1).rows
-    located = workers._located
+    located = engine.in_files
 
     def replaced(task):
         shutil.copy(checkpoints[0], tmp_path / "new")
         (tmp_path / "new").replace(paths[1])
         return located(task)
 
-    monkeypatch.setattr(workers, "_located", replaced)
+    monkeypatch.setattr(engine, "in_files", replaced)
     assert ts.compare(*paths, workers=2).rows == wanted
     assert not crew
 
@@ -248,11 +249,11 @@ def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_o
 _INTERRUPTED_CREW = """
     import os, signal, sys, threading
     import ts_core as ts
-    from ts_core.comparison import engine
-    from ts_core.work import processes as workers
+    from ts_core.comparison import _engine as engine
+    from ts_core.work import _processes as workers
 
-    def start(start=workers._start):
-        started.append(start())
+    def start(function, start=workers._start):
+        started.append(start(function))
         os.kill(os.getpid(), signal.SIGINT)
         return started[0]
 
@@ -278,7 +279,7 @@ def test_an_interrupt_ends_the_processes_too(checkpoints):
 _SCRIPT = """
     import sys
     import ts_core as ts
-    from ts_core.comparison import engine
+    from ts_core.comparison import _engine as engine
 
     print("once")
     engine.SHARE = 1

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ts_core.comparison import metrics
-from ts_core.comparison.metrics import BLOCK, Tolerance, boxes, measure, working_dtype
+from ts_core.comparison import _metrics as metrics
+from ts_core.comparison._metrics import BLOCK, Tolerance, boxes, measure, working_dtype
 
 DTYPES = [
     *("bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"),

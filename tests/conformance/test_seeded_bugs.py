@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.transforms import InsertAxis, Transpose
 from ts_core.contract.nouns import LayerRule, LoadResult
-from ts_core.frameworks.registry import GROUP, PluginRegistry
+from ts_core.contract.transforms import InsertAxis, Transpose
+from ts_core.frameworks._registry import GROUP, PluginRegistry
 
 torch = pytest.importorskip("torch")
 
@@ -533,7 +533,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     def run(module: types.ModuleType, *tests: str) -> Reports:
         monkeypatch.setitem(sys.modules, "altered_plugin", module)
         registry = PluginRegistry([importlib.metadata.EntryPoint("torch", "altered_plugin", GROUP)])
-        monkeypatch.setattr(importlib.import_module("ts_core.frameworks.registry"), "registry", lambda: registry)
+        monkeypatch.setattr("ts_core.frameworks._registry._current", registry)
         reports = Reports()
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:warnings", "-p", "no:hypothesispytest"]
         chosen = " or ".join(f"{test}[ or {test} and not {test}_" for test in tests)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ts_core.errors import PluginWarning
-from ts_core.frameworks.registry import GROUP, PluginRegistry, check_import
+from ts_core.frameworks._registry import GROUP, PluginRegistry, check_import
 
 GOOD = """
-    from ts_core.contract.hooks import hookimpl, is_instance
+    from ts_core.contract.hooks import hookimpl
+    from ts_core.contract.recognition import is_instance
     from ts_core.contract.nouns import FrameworkInfo
     asked = []
 

@@ -8,7 +8,8 @@ import textwrap
 import pytest
 
 GOOD = """
-    from ts_core.contract.hooks import hookimpl, is_instance
+    from ts_core.contract.hooks import hookimpl
+    from ts_core.contract.recognition import is_instance
     from ts_core.contract.nouns import FrameworkInfo
 
     class Tensor:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ts_core as ts
-from ts_core.errors import WeightMapError
 from ts_core.contract import transforms as t
+from ts_core.errors import WeightMapError
 
 torch = pytest.importorskip("torch")
 mindspore = pytest.importorskip("mindspore")

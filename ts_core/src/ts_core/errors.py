@@ -6,6 +6,9 @@ package. A message names the file, parameter or argument concerned, what was wro
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class TsError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -100,3 +103,11 @@ class ComparisonWarning(UserWarning):
 
 class WeightMapWarning(UserWarning):
     """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""
+
+
+def warn(warning: Warning) -> None:
+    """Warn the user's own line: the nearest one that is not in this package."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)

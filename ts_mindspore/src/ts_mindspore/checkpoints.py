@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints import CheckpointReader, CheckpointWriter, MappedFile, OutputFile, raw_bytes
 from ts_core.contract.dtypes import DtypeTable
-from ts_core.contract.files import count_elements, reading
-from ts_core.contract.plan import require_dtypes
-from ts_core.errors import CheckpointError, UnsupportedDtypeError
+from ts_core.contract.files import MappedFile, OutputFile, count_elements, raw_bytes, reading
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.plan import require_dtypes
+from ts_core.contract.readers import CheckpointReader, CheckpointWriter
+from ts_core.errors import CheckpointError, UnsupportedDtypeError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -7,8 +7,8 @@ dots, ``"out_proj.weight"``, belongs to a part of the layer which is a layer in 
 from __future__ import annotations
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.transforms import InsertAxis
 from ts_core.contract.nouns import LayerRule
+from ts_core.contract.transforms import InsertAxis
 
 _WEIGHT = {"weight": "weight"}
 _WEIGHT_BIAS = {**_WEIGHT, "bias": "bias"}

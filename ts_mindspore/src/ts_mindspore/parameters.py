@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.contract.hooks import hookimpl, is_instance
-from ts_core.frameworks.layers import LayerTable
+from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import LoadResult, Parameter
-from ts_core.frameworks.parameters import check_fit
+from ts_core.contract.recognition import is_instance
+from ts_core.frameworks import LayerTable, check_fit
 from ts_mindspore.layers import RULES
 from ts_mindspore.tensors import numpy_dtype, tensor_from_numpy
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints import CheckpointReader, CheckpointWriter, MappedFile, raw_bytes
-from ts_core.contract.files import reading
-from ts_core.contract.plan import require_dtypes
-from ts_core.contract.zips import ZipEntry, ZipWriter, read_directory
-from ts_core.errors import CheckpointError, UnsupportedTensorError
+from ts_core.contract.files import MappedFile, raw_bytes, reading
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.plan import require_dtypes
+from ts_core.contract.readers import CheckpointReader, CheckpointWriter
+from ts_core.contract.zips import ZipEntry, ZipWriter, read_directory
+from ts_core.errors import CheckpointError, UnsupportedTensorError
 from ts_torch.contents import Contents, select
 from ts_torch.pickles import DTYPES, STORAGES, Global, MalformedError, Source, Storage, TensorRecord, load
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints import MappedFile
+from ts_core.contract.files import MappedFile
 from ts_core.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
 from ts_core.log import LOGGER
 from ts_torch.pickles import Global, MalformedError, NumpyArray, Stub, TensorRecord, UnreadableTensor

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ts_core.contract.hooks import hookimpl, is_instance
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.recognition import is_instance
 from ts_torch.tensors import tensor_from_numpy
 
 if TYPE_CHECKING:

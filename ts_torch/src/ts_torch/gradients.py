@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ts_core.frameworks.gradients import named
-from ts_core.contract.hooks import hookimpl, is_instance
+from ts_core.contract.gradients import named
+from ts_core.contract.hooks import hookimpl
+from ts_core.contract.recognition import is_instance
 
 if TYPE_CHECKING:
     import torch

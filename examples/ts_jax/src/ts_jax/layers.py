@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.transforms import Chain, ReorderBlocks, Reshape, Transform, Transpose
 from ts_core.contract.nouns import LayerRule
+from ts_core.contract.transforms import Chain, ReorderBlocks, Reshape, Transform, Transpose
 
 _KERNEL_BIAS = {"kernel": "weight", "bias": "bias"}
 _NORM = {"scale": "scale", "bias": "bias"}

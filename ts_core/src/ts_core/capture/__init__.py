@@ -1,5 +1,5 @@
 """Saving tensors and gradients from inside a running network."""
 
-from ts_core.capture.saving import save, save_grad
+from ts_core.capture._saving import save, save_grad
 
 __all__ = ["save", "save_grad"]

@@ -55,7 +55,7 @@ def compare(
 
     Exit code 0 when they are equal within the tolerances, 1 when they are not, 2 when something could not be read.
     """
-    from ts_core.comparison.verb import compare as run
+    from ts_core.comparison import compare as run
 
     report = run(original, target, tolerances=dict(map(_tolerance_option, tolerance)), **options)
     if json_file is not None:
@@ -97,7 +97,7 @@ def convert(source: str, destination: str, like: str | None, cast: tuple[str, ..
 
     Exit code 1 when the file was written but something got lost: biases that the layers of TARGET have no place for.
     """
-    from ts_core.conversion.convert import convert as run
+    from ts_core.conversion import convert as run
 
     _at_most_one({"--to": options["to"], "--like": like, "--map": options["weight_map"]})
     report = run(
@@ -147,8 +147,8 @@ def map_command(
 
     Exit code 1 when something has no partner or is ambiguous; the map is written all the same, to be completed.
     """
-    from ts_core.mapping.verb import weight_map
-    from ts_core.frameworks.registry import framework_called
+    from ts_core.frameworks import framework_called
+    from ts_core.mapping import weight_map
 
     _at_most_one({"--to": to, "--like": like})
     renamed = dict(_assignment(option, "--rename", "old.prefix=new.prefix") for option in rename)
@@ -195,7 +195,7 @@ def plugins(check: bool, verbose: bool) -> None:
     """List the plug-ins: frameworks, versions, file formats, and what is broken."""
     from prettytable import PrettyTable
 
-    from ts_core.frameworks.registry import check_import, registry
+    from ts_core.frameworks import check_import, registry
 
     infos = registry().infos
     if not infos:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
 from ts_core.contract.file_map import FileMap
+from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -2,13 +2,12 @@
 
 A plug-in is a module that implements some of these hooks with :data:`hookimpl`, registered under the entry-point group
 ``ts_core``. A hook answers ``None`` for "not mine", and the first other answer wins; a hook that recognised its object
-and then failed raises. Importing the plug-in must not import the framework: recognise a type with :func:`is_instance`
+and then failed raises. Importing the plug-in must not import the framework: recognise a type with :func:`~ts_core.contract.is_instance`
 and import the framework inside the hook that needs it.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,24 +99,3 @@ def layer_rules() -> Sequence[LayerRule]:
 @hookspec
 def seed(seed: int) -> None:
     """Seed the framework's generators and make it deterministic, if it has been imported already."""
-
-
-def is_instance(obj: object, *class_names: str) -> bool:
-    """Whether `obj` is an instance of one of these classes, told by name so that no framework is imported.
-
-    A name is a package and a class, ``"torch.nn.Module"``; it matches a class of that name that is defined anywhere
-    inside that package, because frameworks move a class between modules from release to release.
-    """
-    return _is_subclass(type(obj), class_names)  # type: ignore[arg-type]  # mypy fears unhashable metaclasses
-
-
-def is_class(cls: type, class_name: str) -> bool:
-    """Whether `class_name` (``"torch.nn.Module"``) is the public name of this very class, subclasses not counted."""
-    package, _, name = class_name.rpartition(".")
-    defined = f"{cls.__module__}.{cls.__name__}"  # extension modules put dots into the name itself: "jaxlib._jax.Array"
-    return defined.startswith(package + ".") and defined.rpartition(".")[2] == name
-
-
-@functools.lru_cache(maxsize=4096)  # asked for every tensor, answered by strings: worth remembering
-def _is_subclass(cls: type[Any], class_names: tuple[str, ...]) -> bool:
-    return any(is_class(base, name) for base in cls.__mro__ for name in class_names)

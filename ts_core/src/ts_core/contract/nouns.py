@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from ts_core.contract.transforms import Transform
 
-#: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows when
-#: a plug-in written for the new one could not work with the old one.
+#: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
+#: when a plug-in written for the new one could not work with the old one.
 CONTRACT_VERSION = 1
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ts_core.contract.dtypes import DtypeTable, dtype_name
-from ts_core.errors import UnsupportedDtypeError
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.errors import UnsupportedDtypeError
 
 _WIDER = {"bfloat16": "float32", "float16": "float32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ts_core.errors import SaveError
+from ts_core.contract.naming import print_line
+from ts_core.errors import CaptureWarning, SaveError
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -21,6 +22,19 @@ _NUMBERS = itertools.count()
 _BLOCK = 1 << 20  # elements that are cast at a time; bytes that are written at once
 _FROM_A_LIBRARY = 2  # what dtype.isbuiltin says of the dtypes of ml_dtypes
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def emit(name: str, array: Array, output_mode: str) -> None:
+    """Put out one array under its name: into a numbered file, or as text."""
+    if output_mode == "npy":
+        write_numbered(name, array)
+    else:
+        print(f"{print_line(name)}\n{array}", flush=True)
+
+
+def no_gradient_warning(base: str) -> CaptureWarning:
+    """What to warn of when a gradient was asked for that will not come."""
+    return CaptureWarning(f"ts.save_grad({base!r}, …): this tensor needs no gradient, so none will be saved")
 
 
 def write_numbered(name: str, array: Array) -> str:

@@ -1,1 +1,18 @@
-"""From the names and layouts of one network to those of another: rules, maps, matching."""
+"""From the names and layouts of one network to those of another: layer rules, matching, and the weight map."""
+
+from ts_core.mapping._matching import match_sources, unmatched_by
+from ts_core.mapping._verb import weight_map
+from ts_core.mapping._weight_map import ERROR, GUESS, LOST, MapEntry, MappedTensors, Unmatched, WeightMap
+
+__all__ = [
+    "ERROR",
+    "GUESS",
+    "LOST",
+    "MapEntry",
+    "MappedTensors",
+    "Unmatched",
+    "WeightMap",
+    "match_sources",
+    "unmatched_by",
+    "weight_map",
+]

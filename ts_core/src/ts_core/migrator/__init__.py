@@ -10,23 +10,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ts_core.checkpoints import LazyTensors, save_checkpoint
-from ts_core.comparison.folders import NamePair, NpyFolder, check_names
-from ts_core.comparison.pairing import pair_files_by_name, pair_files_by_number, pair_files_by_shape
-from ts_core.comparison.report import Report, write_text
-from ts_core.comparison.verb import check_tolerances, compare_folders, compare_opened, label
-from ts_core.conversion.report import ConversionReport, mapped_rows
+from ts_core.comparison import (
+    NamePair,
+    NpyFolder,
+    Report,
+    check_names,
+    check_tolerances,
+    compare_folders,
+    compare_opened,
+    label,
+    pair_files_by_name,
+    pair_files_by_number,
+    pair_files_by_shape,
+    write_text,
+)
+from ts_core.contract.readers import LazyTensors
+from ts_core.conversion import ConversionReport, mapped_rows, save_checkpoint, transfer
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError
-from ts_core.conversion.transfer import transfer
-from ts_core.mapping.verb import weight_map as make_weight_map
-from ts_core.mapping.weight_map import WeightMap
-from ts_core.frameworks.registry import framework_of
+from ts_core.frameworks import framework_of
+from ts_core.mapping import WeightMap
+from ts_core.mapping import weight_map as make_weight_map
 from ts_core.sources import NetworkTensors, open_source
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ts_core.comparison.pieces import Tolerances
+    from ts_core.comparison import Tolerances
 
 StrPath = str | os.PathLike[str]
 NameMap = dict[str, Any]
@@ -331,7 +340,7 @@ def _compare_and_print(
         rows = (replace(row, original=sources.get(row.original or "", row.original)) for row in report)
         report = Report(rows, *labels)
     if print_level:
-        from ts_core.comparison.tables import shape_table, value_table
+        from ts_core.comparison import shape_table, value_table
 
         for table in (shape_table, value_table) if values else (shape_table,):
             print(table(report, names, only_different=print_level == 2))
@@ -396,7 +405,7 @@ def compare_npy_dir(
         if not isinstance(output_file, str | os.PathLike):
             raise ArgumentTypeError(f"output_file must be a path, not {type(output_file).__name__}")
         _require_folder_of(output_file, "output_file")
-    from ts_core.comparison.tables import as_csv, file_table
+    from ts_core.comparison import as_csv, file_table
     from ts_core.log import user_logger
 
     user_logger().warning(

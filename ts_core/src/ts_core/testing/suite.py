@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.errors import LoadError, UnsupportedDtypeError, UnsupportedTensorError
-from ts_core.contract.hooks import CONTRACT_VERSION, is_class, is_instance
+from ts_core.contract.hooks import CONTRACT_VERSION
 from ts_core.contract.nouns import CheckpointIndex, FrameworkInfo, LayerRule, OpenOptions, Parameter, TensorInfo
+from ts_core.contract.recognition import is_class, is_instance
+from ts_core.errors import LoadError, UnsupportedDtypeError, UnsupportedTensorError
 from ts_core.testing.reference import KINDS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -219,7 +220,7 @@ class FrameworkSuite:
 
     def test_is_registered(self) -> None:
         """The plug-in is found through its entry point, and keeps the signatures of the contract."""
-        from ts_core.frameworks.registry import registry
+        from ts_core.frameworks import registry
 
         infos = {info.name: info for info in ts.plugins()}
         _promise(self.framework in infos, f"an entry point of the group ts_core names {self.plugin}", str(list(infos)))
@@ -586,7 +587,11 @@ class FrameworkSuite:
 
     # Strangers
 
-    @pytest.mark.parametrize("stranger", [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2)], ids=lambda stranger: type(stranger).__name__)
+    @pytest.mark.parametrize(
+        "stranger",
+        [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2)],
+        ids=lambda stranger: type(stranger).__name__,
+    )
     def test_strangers(self, stranger: object) -> None:
         """Every hook answers None to what is not the framework's."""
         questions: dict[str, tuple[object, ...]] = {
@@ -666,7 +671,7 @@ class FrameworkSuite:
         before = self.values(net)
         path = tmp_path / "net"
         try:
-            ts.save_checkpoint(net, path, format=format)  # type: ignore[arg-type]  # typed for mappings, takes networks
+            ts.save_checkpoint(net, path, format=format)
         except UnsupportedDtypeError as problem:
             _promise(not path.exists(), "what a format cannot hold is refused before anything is written", str(problem))
             return

@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ts_core.conversion.report import ConversionReport
-from ts_core.frameworks.gradients import gradients
-from ts_core.widget.losses import loss_compare
-from ts_core.frameworks.randomness import fix_random
+from ts_core.conversion import ConversionReport
+from ts_core.frameworks import fix_random, gradients
+from ts_core.widget._losses import loss_compare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +57,6 @@ def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> Conversio
         CheckpointError: the file cannot be read.
         WeightMapError: something has no place in the network, which is unchanged.
     """
-    from ts_core.conversion.transfer import transfer
+    from ts_core.conversion import transfer
 
     return transfer(file, model)

@@ -1,0 +1,168 @@
+"""Opening and saving checkpoints of every format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ts_core.checkpoints._formats import SHARDED, create_file, format_of, open_file
+from ts_core.checkpoints._sharded import index_bytes, index_path, parse_size, shard_paths, split
+from ts_core.commit import replacing, require_space
+from ts_core.contract.dtypes import dtype_name
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.readers import CheckpointReader, LazyTensors
+from ts_core.errors import ArgumentError, CheckpointError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_OVERHEAD = 1024  # bytes a tensor, more than any format needs for names and shapes
+
+
+class Checkpoint(LazyTensors):
+    """An open checkpoint: a read-only mapping of names to arrays, in file order, and a context manager.
+
+    Opening it read the index only. A tensor is a view of the memory-mapped file (or a copy, where the format lays it
+    out so that no view exists); it stays valid after the checkpoint is closed.
+
+    Attributes:
+        path: the file or folder.
+        format: the name of its format, ``"torch"``, ``"mindspore"``, ``"safetensors"``, ``"npz"``, ``"npy"``.
+    """
+
+    def __init__(self, path: Path, reader: CheckpointReader, strip_prefix: str | None = None) -> None:
+        self.path = path
+        self.format = reader.format
+        self._reader = reader
+        self._index = reader.index
+        self._names: Mapping[str, str] | None = None
+        if strip_prefix:
+            self._names, self._index = _stripped(path, reader.index, strip_prefix)
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes, in file order; no data is read."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One tensor, read-only."""
+        return self._reader.read(self._names[name] if self._names else name)
+
+    def runs(self, name: str) -> Sequence[Array]:
+        """One tensor, in slices if it was written in slices; see :meth:`LazyTensors.runs`."""
+        runs = getattr(self._reader, "runs", None)
+        return runs(self._names[name] if self._names else name) if runs else [self.read(name)]
+
+    def close(self) -> None:
+        """Let go of the file; arrays that were handed out stay valid."""
+        self._reader.close()
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {str(self.path)!r}, {self.format}, {len(self)} tensors>"
+
+
+def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str, str], CheckpointIndex]:
+    names = {name.removeprefix(prefix): name for name in index}
+    if len(names) < len(index):
+        raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
+    if not any(name.startswith(prefix) for name in index):
+        first = next(iter(index), None)
+        raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
+    infos = {
+        short: TensorInfo(short, index[name].shape, index[name].dtype, index[name].nbytes)
+        for short, name in names.items()
+    }
+    return names, CheckpointIndex(infos, index.metadata)
+
+
+def open_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    strip_prefix: str | None = None,
+    verify: bool = False,
+    trust_pickle: bool = False,
+) -> Checkpoint:
+    """Open a checkpoint of any format as a lazy mapping of names to arrays.
+
+    The format is told by the content of the file, not by its suffix. Nothing from the file is executed.
+
+    Args:
+        path: a checkpoint, the index of a sharded one (``*.index.json``), or a folder of ``.npy`` files.
+        key: which of several nested state dicts to read (torch files); by default one is chosen, and the choice is
+            logged when there was one. Inner levels are joined by dots.
+        strip_prefix: a prefix (``"module."``) to take off every name that has it.
+        verify: check the checksums that the file carries, which reads all of it.
+        trust_pickle: let the framework unpickle the file, which **runs whatever code the file names**.
+
+    Raises:
+        CheckpointNotFoundError: there is nothing of that name.
+        CheckpointError: the file is of no known format, damaged, or (as NoParametersError) without parameters.
+        UnsafeCheckpointError: reading the file would mean to do something on its behalf.
+        ArgumentError: `strip_prefix` fits no name, or makes two names equal.
+    """
+    options = OpenOptions(key=key, strip_prefix=strip_prefix, verify=verify, trust_pickle=trust_pickle)
+    place = Path(path)
+    return Checkpoint(place, open_file(place, options), strip_prefix)
+
+
+def write_checkpoint(
+    tensors: LazyTensors,
+    path: Path,
+    *,
+    format: str | None = None,
+    max_shard_size: int | str | None = None,
+    metadata: Mapping[str, object] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> tuple[str, ...]:
+    """What :func:`save_checkpoint` and ``convert`` do; answers the names of the metadata that had to be dropped.
+
+    Args:
+        tensors: what to write.
+        path: where to.
+        format: as in :func:`save_checkpoint`.
+        max_shard_size: as in :func:`save_checkpoint`.
+        metadata: as in :func:`save_checkpoint`.
+        progress: called after each tensor with its size in bytes.
+    """
+    chosen = format_of(path, format)
+    index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
+    pieces = [index]
+    if max_shard_size is not None:
+        if chosen not in SHARDED:
+            raise ArgumentError(
+                f"max_shard_size: a {chosen} checkpoint is one file; only {', '.join(SHARDED)} can be split"
+            )
+        pieces = split(index, parse_size(max_shard_size))
+    require_space(path, sum(info.nbytes for info in index.values()) + _OVERHEAD * len(index))
+    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces)), index_path(path)]
+    dropped: tuple[str, ...] = ()
+    with replacing(*paths) as temporaries:
+        for temporary, piece in zip(temporaries, pieces, strict=False):  # the index of the shards has no piece
+            dropped = _write_file(tensors, temporary, chosen, piece, progress)
+        if len(pieces) > 1:
+            temporaries[-1].write_bytes(index_bytes(list(zip(paths, pieces, strict=False))))
+    return dropped
+
+
+def _write_file(
+    tensors: LazyTensors, path: Path, format: str, index: CheckpointIndex, progress: Callable[[int], object] | None
+) -> tuple[str, ...]:
+    writer = create_file(path, format, index)
+    try:
+        for name, info in index.items():
+            array = tensors.read(name)
+            if array.shape != info.shape or dtype_name(array.dtype) != dtype_name(info.dtype):
+                raise CheckpointError(
+                    f"{name}: announced as {info.dtype} {info.shape}, and turned out to be {array.dtype} {array.shape}"
+                )
+            writer.write(name, array)
+            if progress is not None:
+                progress(info.nbytes)
+        writer.finish()
+    finally:
+        writer.close()
+    return tuple(getattr(writer, "dropped", ()))

@@ -1,0 +1,164 @@
+"""The safetensors format: an 8-byte length, a JSON header of that length, then the tensors without gaps.
+
+Source of the format: https://huggingface.co/docs/safetensors. Our own reader, because the views of the package's NumPy
+reader are copies and it knows no float8.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ts_core.contract.dtypes import DtypeTable
+from ts_core.contract.files import MappedFile, OutputFile, count_elements, raw_bytes, reading, unique_keys
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.plan import require_dtypes
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FORMAT = "safetensors"
+DTYPES = DtypeTable(
+    {
+        "BOOL": "bool",
+        "U8": "uint8",
+        "I8": "int8",
+        "U16": "uint16",
+        "I16": "int16",
+        "U32": "uint32",
+        "I32": "int32",
+        "U64": "uint64",
+        "I64": "int64",
+        "F16": "float16",
+        "BF16": "bfloat16",
+        "F32": "float32",
+        "F64": "float64",
+        "C64": "complex64",
+        "F8_E4M3": "float8_e4m3fn",
+        "F8_E5M2": "float8_e5m2",
+        "F8_E8M0": "float8_e8m0fnu",
+        "F8_E4M3FNUZ": "float8_e4m3fnuz",
+        "F8_E5M2FNUZ": "float8_e5m2fnuz",
+    }
+)
+_MAX_HEADER = 100_000_000  # bytes, the limit of the reference implementation
+_OF_THE_FILE = ("format", "crc_num")  # metadata that tells of the file (who wrote it), not of the model
+_ALIGNMENT = 8  # bytes, of the first tensor
+
+
+def is_safetensors(head: bytes, size: int) -> bool:
+    """Whether a file of this size that begins so has a safetensors header."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+
+
+class SafetensorsReader:
+    """A safetensors file; its tensors are views of the mapped file."""
+
+    format = FORMAT
+
+    def __init__(self, path: Path) -> None:
+        self._file = MappedFile(path)
+        with reading(path):
+            self._offsets, self.index = _parse(self._file)
+
+    def read(self, name: str) -> Array:
+        """A view of the mapped file."""
+        info = self.index[name]
+        return self._file.array(self._offsets[name], info.shape, info.dtype)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _parse(file: MappedFile) -> tuple[dict[str, int], CheckpointIndex]:
+    length = int.from_bytes(file.data[:8], "little")
+    if len(file) < 8 or length > min(len(file) - 8, _MAX_HEADER):
+        raise file.error(f"a safetensors header of {length} bytes does not fit into a file of {len(file)} bytes")
+    header = json.loads(bytes(file.data[8 : 8 + length]), object_pairs_hook=unique_keys)
+    if not isinstance(header, dict):
+        raise file.error("the safetensors header is not a JSON object")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise file.error("the __metadata__ of the safetensors header does not map names to strings")
+    for name in _OF_THE_FILE:
+        metadata.pop(name, None)
+    start = 8 + length
+    infos: dict[str, TensorInfo] = {}
+    offsets: dict[str, int] = {}
+    for name, entry in header.items():
+        dtype = DTYPES.dtype(entry["dtype"])
+        if dtype is None:
+            raise file.error(f"{name}: the dtype {entry['dtype']!r} cannot be read")
+        shape = tuple(entry["shape"])
+        begin, end = entry["data_offsets"]
+        if not all(type(number) is int and number >= 0 for number in (begin, end)):
+            raise file.error(f"{name}: offsets must be whole numbers from 0 on, not {begin!r:.40} and {end!r:.40}")
+        nbytes = count_elements(shape) * dtype.itemsize
+        if end - begin != nbytes or start + end > len(file):
+            raise file.error(
+                f"{name}: {nbytes} bytes of {dtype.name} {shape} cannot lie at {begin} to {end} "
+                f"of {len(file) - start} bytes of data"
+            )
+        infos[name] = TensorInfo(name, shape, dtype, nbytes)
+        offsets[name] = start + begin
+    _check_gapless(file, infos, offsets, start)
+    return offsets, CheckpointIndex(infos, metadata)
+
+
+def _check_gapless(file: MappedFile, infos: Mapping[str, TensorInfo], offsets: Mapping[str, int], start: int) -> None:
+    """The format allows neither overlaps nor gaps, so that a file cannot mean two things or hide a third."""
+    position = start
+    for name in sorted(offsets, key=lambda name: (offsets[name], infos[name].nbytes)):
+        if offsets[name] != position:
+            raise file.error(f"{name}: its data overlaps another tensor's, or leaves a gap before it")
+        position += infos[name].nbytes
+    if position != len(file):
+        raise file.error(f"{len(file) - position} bytes after the last tensor belong to nothing")
+
+
+class SafetensorsWriter:
+    """Writes the header from the index, then each tensor to its place.
+
+    The header lists the tensors in the order of the index. In the data, wider dtypes come first: that keeps every
+    tensor aligned, as readers that map the file need it.
+    """
+
+    def __init__(self, path: Path, index: CheckpointIndex) -> None:
+        require_dtypes("safetensors", index, DTYPES)
+        infos = list(index.values())
+        position = 0
+        self._offsets: dict[str, int] = {}
+        for info in sorted(infos, key=lambda info: -info.dtype.itemsize):
+            self._offsets[info.name] = position
+            position += info.nbytes
+        notes = {name: value for name, value in index.metadata.items() if isinstance(value, str)}
+        self.dropped = tuple(name for name in index.metadata if name not in notes)
+        header: dict[str, Any] = {"__metadata__": {**notes, "format": "np"}}
+        for info in infos:
+            begin = self._offsets[info.name]
+            header[info.name] = {
+                "dtype": DTYPES.spell(info.dtype),
+                "shape": list(info.shape),
+                "data_offsets": [begin, begin + info.nbytes],
+            }
+        encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % _ALIGNMENT)
+        self._start = 8 + len(encoded)
+        self._file = OutputFile(path)
+        self._file.write(len(encoded).to_bytes(8, "little") + encoded)
+
+    def write(self, name: str, array: Array) -> None:
+        """Put the bytes of one tensor into their place."""
+        self._file.write_at(self._start + self._offsets[name], raw_bytes(array))
+
+    def finish(self) -> None:
+        """Flush."""
+        self._file.finish()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

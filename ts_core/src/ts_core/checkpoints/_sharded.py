@@ -1,0 +1,122 @@
+"""Checkpoints that are spread over several files, and the index that says which tensor is in which.
+
+Source of the format: the ``*.index.json`` files of Hugging Face, ``{"metadata": {"total_size": N}, "weight_map":
+{tensor name: shard file}}``, beside shards named ``<name>-00001-of-0000N.<ext>``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ts_core.contract.files import reading, unique_keys
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.readers import CheckpointReader
+from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+INDEX_SUFFIX = ".index.json"
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class ShardedReader:
+    """Several files as one checkpoint, in the order of its index."""
+
+    def __init__(self, path: Path, open_shard: Callable[[Path], CheckpointReader]) -> None:
+        with reading(path):
+            shards = _parse(path)
+        self._readers: dict[str, CheckpointReader] = {}
+        self._shard = shards
+        infos: dict[str, TensorInfo] = {}
+        for name, shard in shards.items():
+            if shard not in self._readers:
+                file = path.parent / shard
+                if not file.is_file():
+                    raise CheckpointNotFoundError(f"{path}: the shard {shard} is missing from {path.parent}")
+                self._readers[shard] = open_shard(file)
+            index = self._readers[shard].index
+            if name not in index:
+                raise CheckpointError(f"{path}: {name} should be in {shard}, which does not hold it")
+            infos[name] = index[name]
+        extra = [name for reader in self._readers.values() for name in reader.index if name not in shards]
+        if extra:
+            raise CheckpointError(f"{path}: the shards hold tensors that the index does not list: {', '.join(extra)}")
+        self.format = next((reader.format for reader in self._readers.values()), "safetensors")
+        self.index = CheckpointIndex(infos)
+
+    def read(self, name: str) -> Array:
+        """The tensor, from the shard that holds it."""
+        return self._readers[self._shard[name]].read(name)
+
+    def close(self) -> None:
+        """Let go of every shard."""
+        for reader in self._readers.values():
+            reader.close()
+
+
+def _parse(path: Path) -> dict[str, str]:
+    content = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
+    shards = content["weight_map"] if isinstance(content, dict) and "weight_map" in content else None
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise CheckpointError(f"{path}: an index has a weight_map of tensor names to file names, this file has none")
+    for name, shard in shards.items():
+        if Path(shard).name != shard or "\\" in shard or "\0" in shard:
+            raise UnsafeCheckpointError(
+                f"{path}: the shard of {name} is {shard!r}; only a file beside the index is read"
+            )
+        if shard.endswith(INDEX_SUFFIX):
+            raise CheckpointError(f"{path}: the shard of {name} is {shard}, which is an index itself")
+    return shards
+
+
+def parse_size(size: int | str) -> int:
+    """A number of bytes from ``5_000_000_000``, ``"5GB"`` (10^9) or ``"5GiB"`` (2^30).
+
+    Raises:
+        ArgumentError: it is no positive size.
+    """
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B)\s*", size, re.IGNORECASE)
+        unit = _UNITS.get(match[2].upper()) if match else None
+        if match is None or unit is None:
+            raise ArgumentError(f"max_shard_size: {size!r} is no size; write it as '5GB', '500MB' or '4GiB'")
+        size = int(float(match[1]) * unit)
+    if size <= 0:
+        raise ArgumentError(f"max_shard_size must be positive, not {size}")
+    return size
+
+
+def split(index: CheckpointIndex, max_bytes: int) -> list[CheckpointIndex]:
+    """The index in consecutive pieces of at most so many bytes; a tensor that is larger gets a piece of its own."""
+    pieces: list[dict[str, TensorInfo]] = [{}]
+    size = 0
+    for name, info in index.items():
+        if pieces[-1] and size + info.nbytes > max_bytes:
+            pieces.append({})
+            size = 0
+        pieces[-1][name] = info
+        size += info.nbytes
+    return [CheckpointIndex(piece, index.metadata) for piece in pieces]
+
+
+def shard_paths(path: Path, count: int) -> list[Path]:
+    """``model.safetensors`` → ``model-00001-of-00003.safetensors`` and so on."""
+    return [path.with_name(f"{path.stem}-{number:05}-of-{count:05}{path.suffix}") for number in range(1, count + 1)]
+
+
+def index_path(path: Path) -> Path:
+    """``model.safetensors`` → ``model.safetensors.index.json``."""
+    return path.with_name(path.name + INDEX_SUFFIX)
+
+
+def index_bytes(shards: Iterable[tuple[Path, CheckpointIndex]]) -> bytes:
+    """The content of the index file."""
+    weight_map = {name: path.name for path, piece in shards for name in piece}
+    total = sum(info.nbytes for _, piece in shards for info in piece.values())
+    return json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2).encode()

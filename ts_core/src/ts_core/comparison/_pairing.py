@@ -1,0 +1,146 @@
+"""Which tensor of the original belongs to which of the target."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from ts_core.comparison._applicable import Excuses
+from ts_core.comparison._folders import NamePair, NpyFolder, saved_order
+from ts_core.comparison._pieces import Pair
+from ts_core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from ts_core.contract.readers import LazyTensors
+    from ts_core.mapping import WeightMap
+
+# What ts.save puts behind the name it was given: fc.weight_float32_17.npy
+_DTYPE_AND_ID = re.compile(r"_(bool|(?:u?int|float|bfloat|complex)\d+\w*?)_\d+(?=\.npy$)")
+
+
+def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None = None) -> list[Pair]:
+    """Pair the tensors of two sources by name.
+
+    Args:
+        original: its order is that of the pairs.
+        target: what the original does not have of it comes last.
+        steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
+            hold the names *after* the map.
+
+    Raises:
+        WeightMapError: the map names tensors that the original lacks.
+    """
+    if steps is None:
+        pairs = [Pair(name, name) if name in target else Pair(name, None) for name in original]
+        return [*pairs, *(Pair(None, name) for name in target if name not in original)]
+    steps.apply(original)  # raises when it does not belong to the original
+    goals: dict[str, tuple[str, ...]] = {name: () for entry in steps for name in entry.source}
+    goals |= {entry.source[0]: entry.target for entry in steps}  # what is fused comes with the first of its sources
+    sources = {name: entry.source for entry in steps for name in entry.target}
+    unpaired = _Unpaired(original, target, steps)
+    pairs = []
+    for name in original:
+        if name not in goals:
+            pairs.append(Pair(name, None, info=original.info(name), excuse=unpaired.in_target(name, name)))
+        for new in goals.get(name, ()):
+            shown = " + ".join(sources[new])
+            if new in target:
+                pairs.append(Pair(new, new, shown))
+            else:
+                pairs.append(Pair(name, None, shown, original.info(name), unpaired.in_target(name, new)))
+    left = (name for name in target if name not in sources)
+    return [*pairs, *(Pair(None, name, excuse=unpaired.in_original(name)) for name in left)]
+
+
+class _Unpaired:
+    """Why tensors have no partner, where the weight map or the layer rules excuse it."""
+
+    def __init__(self, original: LazyTensors, target: LazyTensors, steps: WeightMap) -> None:
+        self._original, self._target = _by_layer(original), _by_layer(target)
+        self._came_from: defaultdict[str, set[str]] = defaultdict(set)  # layer of the target → layers of the original
+        for entry in steps:
+            self._came_from[entry.target[0].rpartition(".")[0]].update(name.rpartition(".")[0] for name in entry.source)
+        self._harmless = tuple(
+            {unmatched.name: unmatched.reason for unmatched in side if unmatched.harmless}
+            for side in (steps.unmatched_source, steps.unmatched_target)
+        )
+        self._excuses: Excuses | None = None
+
+    def in_target(self, name: str, new: str) -> str:
+        """The excuse of the target for lacking `name` of the original, which would be called `new` there."""
+        layer, _, local = name.rpartition(".")
+        there = self._target[new.rpartition(".")[0]]
+        return self._harmless[0].get(name) or self._excuse(local, there, self._original[layer])
+
+    def in_original(self, name: str) -> str:
+        """The excuse of the original for lacking `name` of the target."""
+        layer, _, local = name.rpartition(".")
+        there = {local for origin in self._came_from[layer] for local in self._original[origin]}
+        return self._harmless[1].get(name) or self._excuse(local, there, self._target[layer])
+
+    def _excuse(self, local: str, layer: set[str], counterpart: set[str]) -> str:
+        if self._excuses is None:
+            self._excuses = Excuses()
+        return self._excuses.excuse(local, layer, counterpart)
+
+
+def _by_layer(names: Iterable[str]) -> defaultdict[str, set[str]]:
+    """Path of a layer → the local names of all that it holds, in inner layers too."""
+    layers: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        parts = name.split(".")
+        for depth in range(len(parts)):
+            layers[".".join(parts[:depth])].add(".".join(parts[depth:]))
+    return layers
+
+
+def pair_files_by_name(original: Sequence[str], target: Sequence[str]) -> list[NamePair]:
+    """Pair the files of two folders by name.
+
+    Equal names first; then names that are equal without ``_<dtype>_<id>``, several of them in the order of their ids;
+    then what is left of the original, then of the target.
+    """
+    present, taken = set(target), set(original)
+    pairs: list[NamePair] = [(name, name) for name in original if name in present]
+    ours, theirs = (
+        sorted((name for name in names if name not in others), key=saved_order)
+        for names, others in ((original, present), (target, taken))
+    )
+    candidates: dict[str, list[str]] = {}
+    for name in reversed(theirs):
+        candidates.setdefault(_DTYPE_AND_ID.sub("", name), []).append(name)
+    left: list[NamePair] = []
+    for name in ours:
+        same = candidates.get(_DTYPE_AND_ID.sub("", name))
+        (pairs if same else left).append((name, same.pop() if same else None))
+    matched = {partner for _, partner in pairs}
+    return [*pairs, *left, *((None, name) for name in theirs if name not in matched)]
+
+
+def pair_files_by_number(original: Sequence[str], target: Sequence[str]) -> list[NamePair]:
+    """Pair the files of two folders by their places in the order in which they were saved."""
+    return list(zip_longest(sorted(original, key=saved_order), sorted(target, key=saved_order)))
+
+
+def pair_files_by_shape(
+    original: NpyFolder, target: NpyFolder, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
+) -> list[NamePair]:
+    """Pair the files of two folders so that their sequences of shapes align at the least cost; see :func:`align`.
+
+    Only headers are read. A file that has none is nobody's partner.
+    """
+    from ts_core.comparison._alignment import align
+
+    shapes = ([_shape_or_path(folder, name) for name in folder.names] for folder in (original, target))
+    aligned = align(*shapes, del_cost=del_cost, ins_cost=ins_cost, rep_cost=rep_cost)
+    return [(None if i is None else original.names[i], None if j is None else target.names[j]) for i, j in aligned]
+
+
+def _shape_or_path(folder: NpyFolder, name: str) -> object:
+    try:
+        return folder.info(name).shape
+    except CheckpointError:
+        return folder.path / name  # like no other item

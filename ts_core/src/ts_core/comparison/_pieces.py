@@ -1,0 +1,306 @@
+"""What a worker is given and what it gives back: a piece of two tensors, and the sums over it.
+
+A piece is a pair, or a box out of a pair of large arrays, so that one huge embedding keeps every worker busy as well as
+many layers do. A worker that shares this process's memory shares the opened sources; any other opens the files itself,
+and is sent the arrays only when they are in no file.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ts_core.comparison._folders import NpyFolder
+from ts_core.comparison._metrics import Sums, Tolerance, boxes, measure, working_dtype
+from ts_core.comparison._report import Status
+from ts_core.contract.file_map import place_of
+from ts_core.errors import CheckpointError, TsError
+
+if TYPE_CHECKING:
+    from ts_core.contract.nouns import TensorInfo
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+Slices = tuple[Any, ...]  # of slices, or of the Ellipsis alone: everything
+
+PIECE = 1 << 23  # elements from which a pair is cut into boxes of that size
+
+
+class Source(Protocol):
+    """Where the tensors of one side come from: a ``LazyTensors`` or a folder of ``.npy`` files."""
+
+    def read(self, name: str) -> Array:
+        """The tensor of this name."""
+
+    def runs(self, name: str) -> Sequence[Array]:
+        """The same, in several vectors if it would have to be joined."""
+
+    def info(self, name: str) -> TensorInfo:
+        """Its shape and dtype, without its data."""
+
+
+class Handle(Protocol):
+    """What opens a source in another process. It can be pickled; equal handles open the same source."""
+
+    def __hash__(self) -> int:
+        """Equal for equal handles."""
+
+    def open(self) -> Source:
+        """The source, opened there."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderHandle:
+    """Opens a folder of ``.npy`` files."""
+
+    path: str
+    bare: bool = False
+
+    def open(self) -> NpyFolder:
+        """The folder."""
+        return NpyFolder(self.path, bare=self.bare)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The names of a tensor on either side, None where it has no partner.
+
+    Attributes:
+        original: the name under which the first source reads it.
+        target: the name under which the second source reads it.
+        shown: what the report calls the original, when that is not the name it is read by.
+        info: shape and dtype of a tensor without a partner, when they are known.
+        excuse: why it need not have a partner; empty when it should.
+    """
+
+    original: str | None
+    target: str | None
+    shown: str | None = None
+    info: TensorInfo | None = None
+    excuse: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """The tolerance of each pair: that of the first pattern that matches, else the usual one.
+
+    Attributes:
+        usual: for pairs that no pattern matches.
+        special: a glob over names, or the name of a dtype, and its tolerance; the first match counts.
+    """
+
+    usual: Tolerance
+    special: tuple[tuple[str, Tolerance], ...] = ()
+
+    def of(self, names: Iterable[str | None], dtypes: Iterable[str]) -> Tolerance:
+        """The tolerance of a pair with these names and dtypes."""
+        known, present = set(dtypes), [name for name in names if name is not None]
+        for pattern, tolerance in self.special:
+            if _fits(pattern, present, known):
+                return tolerance
+        return self.usual
+
+    def unused(self, pairs: Iterable[tuple[Iterable[str | None], Iterable[str | None]]]) -> list[str]:
+        """The patterns that fit none of these pairs of names and of dtypes."""
+        left = [pattern for pattern, _ in self.special]
+        for names, dtypes in pairs if left else ():
+            present = [name for name in names if name is not None]
+            left = [pattern for pattern in left if not _fits(pattern, present, dtypes)]
+        return left
+
+
+def _fits(pattern: str, names: Iterable[str], dtypes: Iterable[str | None]) -> bool:
+    return pattern in dtypes or any(fnmatchcase(name, pattern) for name in names)
+
+
+class _Shared:
+    """A tensor that is read when the first of its pieces is compared, and let go with the last."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        self._source, self._name = source, name
+        self._lock = threading.Lock()
+        self._runs: Sequence[Array] = ()
+
+    def part(self, piece: Piece) -> Array:
+        with self._lock:
+            self._runs = self._runs or self._read(piece)
+        return _cut(self._runs, piece)
+
+    def _read(self, piece: Piece) -> Sequence[Array]:
+        return [self._source.read(self._name)] if piece.corner is None else self._source.runs(self._name)
+
+
+@dataclass(frozen=True, slots=True)
+class _InFile:
+    """A tensor in a file that the worker opens itself."""
+
+    handle: Handle
+    name: str
+
+    def part(self, piece: Piece) -> Array:
+        source = _opened(self.handle)
+        return _cut([source.read(self.name)] if piece.corner is None else source.runs(self.name), piece)
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """The part of a tensor that a piece needs, which goes along with the piece."""
+
+    array: Array
+
+    def part(self, _: Piece) -> Array:
+        """The array."""
+        return self.array
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(handle: Handle) -> Source:
+    return handle.open()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A pair, or a box out of a pair, as a worker gets it."""
+
+    pair: int
+    names: tuple[str | None, ...]
+    tensors: tuple[_Shared | _InFile | InHand, ...]
+    tolerances: Tolerances
+    box: Slices = (...,)
+    corner: tuple[int, ...] | None = None  # of the box; None when it is the whole pair
+    shape: tuple[int, ...] = ()  # of the whole tensors, when this is a box
+
+    def in_hand(self) -> Piece:
+        """The same, with its arrays at hand. Raises what the source raises that cannot read them."""
+        return replace(self, tensors=tuple(InHand(tensor.part(self)) for tensor in self.tensors))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker found out about a piece: the sums, or why there are none."""
+
+    pair: int
+    corner: tuple[int, ...] | None
+    shapes: tuple[tuple[int, ...] | None, ...]
+    dtypes: tuple[str | None, ...]
+    tolerance: Tolerance
+    sums: Sums | None = None
+    working: np.dtype[Any] | None = None
+    status: Status = Status.UNREADABLE
+    detail: str = ""
+
+
+def _cut(runs: Sequence[Array], piece: Piece) -> Array:
+    """The box of a piece. In C order it is without gaps, so that it lies in one run, or at the seam of two."""
+    if len(runs) == 1:
+        return runs[0][piece.box]
+    assert piece.corner is not None
+    sizes = [len(range(*cut.indices(length))) for cut, length in zip(piece.box, piece.shape, strict=True)]
+    start = int(np.ravel_multi_index(piece.corner, piece.shape))
+    stop = start + math.prod(sizes)
+    parts, before = [], 0
+    for run in runs:
+        part = run[max(0, start - before) : max(0, stop - before)]
+        before += run.size
+        if part.size:
+            parts.append(part)
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(sizes)
+
+
+def in_files(pieces: list[Piece]) -> list[Piece] | None:
+    """The pieces with their arrays, if all lie in mapped files; None when somebody has to read or to make one first."""
+    try:
+        task = [piece.in_hand() for piece in pieces]
+    except Exception:  # one is unreadable, which is told by who compares here
+        return None
+    arrays = (tensor.array for piece in task for tensor in piece.tensors if isinstance(tensor, InHand))
+    return task if all(place_of(array) or not array.size for array in arrays) else None
+
+
+def compare_pieces(pieces: list[Piece]) -> list[Outcome]:
+    """What a worker does."""
+    return [_compare_piece(piece) for piece in pieces]
+
+
+def _compare_piece(piece: Piece) -> Outcome:
+    arrays: list[Array] = []
+    try:
+        arrays.extend(tensor.part(piece) for tensor in piece.tensors)
+    except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
+        return Outcome(
+            piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)
+        )
+    original, target = arrays
+    dtypes = (original.dtype.name, target.dtype.name)
+    tolerance = piece.tolerances.of(piece.names, dtypes)
+    shapes = (original.shape, target.shape) if piece.corner is None else (piece.shape, piece.shape)
+    outcome = Outcome(piece.pair, piece.corner, shapes, dtypes, tolerance)
+    if original.shape != target.shape:
+        return replace(outcome, status=Status.SHAPE)
+    work = [working_dtype(array.dtype) for array in arrays]
+    if work[0] is None or work[1] is None:
+        return replace(outcome, status=Status.DTYPE, detail=f"{dtypes[0]} against {dtypes[1]}")
+    try:
+        sums = measure(original, target, tolerance, piece.corner)
+    except OSError as problem:  # it is only now that most of a file is read
+        return replace(outcome, detail=_reason(problem))
+    return replace(outcome, sums=sums, working=np.result_type(work[0], work[1]))
+
+
+def _reason(problem: Exception) -> str:
+    return str(problem) if isinstance(problem, TsError) else f"{type(problem).__name__}: {problem}"
+
+
+class Cutter:
+    """Makes the pieces of a pair: one, or several when the tensors are large.
+
+    Args:
+        sources: what the names of either side are read from.
+        tolerances: when elements are close.
+        handles: how a worker opens the sources; None where they are in no file, and None in place of both when the
+            workers share this process's memory.
+    """
+
+    def __init__(
+        self,
+        sources: tuple[Source, Source],
+        tolerances: Tolerances,
+        handles: tuple[Handle | None, Handle | None] | None,
+    ) -> None:
+        self._sources, self._tolerances = sources, tolerances
+        self._handles = handles
+
+    def pieces(self, number: int, pair: Pair, sizes: tuple[int, int]) -> list[Piece]:
+        """The pieces of the pair of this number, whose tensors have these sizes in bytes."""
+        names = (pair.original or "", pair.target or "")
+        shape = self._common_shape(names) if min(sizes) > PIECE else None
+        tensors = () if self._handles else tuple(map(_Shared, self._sources, names))
+        whole = Piece(number, (pair.shown, *names), tensors, self._tolerances)
+        if shape is None or math.prod(shape) <= PIECE:
+            return [replace(whole, tensors=tensors or self._sent(names, (...,)))]
+        return [
+            replace(whole, tensors=tensors or self._sent(names, box), box=box, corner=corner, shape=shape)
+            for corner, box in boxes(shape, PIECE)
+        ]
+
+    def _sent(self, names: tuple[str, str], box: Slices) -> tuple[_InFile | InHand, ...]:
+        assert self._handles is not None
+        return tuple(
+            InHand(source.read(name)[box]) if handle is None else _InFile(handle, name)
+            for source, handle, name in zip(self._sources, self._handles, names, strict=True)
+        )
+
+    def _common_shape(self, names: tuple[str, str]) -> tuple[int, ...] | None:
+        """The shape of both tensors; None when it differs, or cannot be told, which the worker will report."""
+        try:
+            shapes = {source.info(name).shape for source, name in zip(self._sources, names, strict=True)}
+        except CheckpointError:
+            return None
+        return shapes.pop() if len(shapes) == 1 else None

@@ -1,0 +1,338 @@
+"""``ts.compare``: anything against anything.
+
+``import ts_core`` imports this module; what does the work is imported when there is some.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeGuard
+
+from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ts_core.comparison._folders import NamePair, NpyFolder
+    from ts_core.comparison._pieces import Handle, Tolerances
+    from ts_core.comparison._report import Comparison, Report
+    from ts_core.contract.readers import LazyTensors
+    from ts_core.mapping import WeightMap
+
+
+def compare(
+    original: object,
+    target: object,
+    *,
+    weight_map: object = None,
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+    equal_nan: bool = False,
+    tolerances: Mapping[str, tuple[float, float]] | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> Report:
+    """Compare two sets of named tensors, element by element.
+
+    Names are matched by `weight_map`; without one, two networks, or a network and a checkpoint, of different
+    frameworks are matched by a map made on the spot, and everything else by equal names.
+
+    Args:
+        original: a network of any framework, the path of a checkpoint or of a folder of ``.npy`` files, or a mapping of
+            names to tensors, in which None stands for a tensor that is not there (see :func:`ts_core.gradients`).
+        target: the same; differences are relative to it.
+        weight_map: a :class:`~ts_core.WeightMap` from the original's names and layouts to the
+            target's, the path of its JSON file, or the pair that ``migrator.get_weight_map`` returns. Of a mapping, the
+            map may know more names than are there: gradients have those of the trainable parameters only.
+        rtol: two elements are close when ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
+        atol: see `rtol`.
+        equal_nan: whether two NaN are equal.
+        tolerances: other tolerances ``(rtol, atol)`` for some pairs: by a glob over names (``"*.bias"``) or by the name
+            of a dtype (``"float16"``); the first key that matches counts.
+        workers: the number of threads, or, for files of a GB in all, of processes, this one included, which import
+            nothing of the caller's program. By default one for each processor that this process may use, but one alone
+            for tensors of a few KB, which more would not speed up unless they come from a slow network.
+        executor: any ``concurrent.futures.Executor`` instead. A worker in another process opens the files itself, and
+            is sent what is in no file. The executor is not shut down.
+        progress: show a progress bar on stderr when that is a terminal.
+
+    Returns:
+        A report with a row for each pair in the order of the original, then for what only the target has. It is true
+        when every pair passed.
+
+    Raises:
+        ArgumentError: a tolerance is negative or no number, or `workers` is less than 1.
+        ArgumentTypeError: an argument has the wrong type.
+        CheckpointError: a file cannot be opened.
+        WeightMapError: the map does not belong to the original.
+        ComparisonError: there is nothing to compare, as when no name of one is in the other.
+    """
+    from ts_core.sources import open_source
+
+    limits = check_tolerances(rtol, atol, equal_nan, tolerances)
+    bar = None if progress else False
+    if weight_map is None and _is_npy_folder(original) and _is_npy_folder(target):
+        # Not as checkpoints, whose index is read first: a damaged file is a row here, and the others are compared.
+        from ts_core.comparison._folders import NpyFolder
+
+        ours, theirs = NpyFolder(original, bare=True), NpyFolder(target, bare=True)
+        here, there = set(ours.names), set(theirs.names)
+        names: list[NamePair] = [(name, name if name in there else None) for name in ours.names]
+        names += [(None, name) for name in theirs.names if name not in here]
+        return compare_folders(ours, theirs, names, limits, workers=workers, executor=executor, progress=bar)
+    with ExitStack() as opened:
+        first, second = (_entered(opened, source, open_source(_present(source))) for source in (original, target))
+        steps = _as_map(weight_map)
+        if steps is None:
+            steps = _map_between(original, target, first, second)
+        elif _is_plain(original):
+            steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
+        return compare_opened(
+            first,
+            second,
+            limits,
+            steps,
+            labels=(label(original), label(target)),
+            handles=(_handle(original, steps), _handle(target, None)),
+            workers=workers,
+            executor=executor,
+            progress=bar,
+        )
+
+
+def compare_opened(
+    original: LazyTensors,
+    target: LazyTensors,
+    tolerances: Tolerances,
+    steps: WeightMap | None = None,
+    *,
+    labels: tuple[str, str],
+    handles: tuple[Handle | None, Handle | None] = (None, None),
+    values: bool = True,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `handles` and `progress`.
+
+    Args:
+        original: the first.
+        target: the second.
+        tolerances: when elements are close.
+        steps: from the names and layouts of the original to those of the target.
+        labels: what the sources are called in the report.
+        handles: how another process opens them.
+        values: compare elements; False compares shapes only, and reads no data.
+        workers: the number of threads.
+        executor: instead of threads.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ComparisonError: no two tensors are partners.
+    """
+    from ts_core.comparison._engine import compare_pairs, compare_shapes
+    from ts_core.comparison._pairing import pair_up
+    from ts_core.comparison._report import Report
+
+    pairs = pair_up(original, target, steps)
+    sources = (original if steps is None else steps.apply(original), target)
+    if not any(pair.original is not None and pair.target is not None for pair in pairs):
+        raise _nothing_paired(labels, original, target, steps)
+    if not values:
+        return Report(compare_shapes(sources, pairs), *labels)
+    rows = compare_pairs(
+        sources, pairs, tolerances, handles=handles, workers=workers, executor=executor, progress=progress
+    )
+    _warn_of_unused(tolerances, rows)
+    return Report(rows, *labels)
+
+
+def compare_folders(
+    original: NpyFolder,
+    target: NpyFolder,
+    names: Sequence[NamePair],
+    tolerances: Tolerances,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Compare the files of two folders that these pairs of names put together.
+
+    Raises:
+        ComparisonError: no pair has two names.
+    """
+    from ts_core.comparison._engine import compare_pairs
+    from ts_core.comparison._pieces import FolderHandle, Pair
+    from ts_core.comparison._report import Report
+
+    if not any(ours is not None and theirs is not None for ours, theirs in names):
+        raise ComparisonError(
+            f"no file of {original.path} has a partner in {target.path}: pair them by other means, such as "
+            "get_name_map_list_by_number"
+        )
+    rows = compare_pairs(
+        (original, target),
+        [Pair(ours, theirs) for ours, theirs in names],
+        tolerances,
+        handles=(
+            FolderHandle(str(original.path.absolute()), original.bare),
+            FolderHandle(str(target.path.absolute()), target.bare),
+        ),
+        workers=workers,
+        executor=executor,
+        progress=progress,
+    )
+    _warn_of_unused(tolerances, rows)
+    return Report(rows, str(original.path), str(target.path))
+
+
+def check_tolerances(
+    rtol: float, atol: float, equal_nan: bool, special: Mapping[str, tuple[float, float]] | None = None
+) -> Tolerances:
+    """The tolerances of a comparison.
+
+    Raises:
+        ArgumentTypeError: one is no number, `equal_nan` no bool, or `special` no mapping.
+        ArgumentError: one is negative or NaN.
+    """
+    from ts_core.comparison._metrics import Tolerance
+    from ts_core.comparison._pieces import Tolerances
+
+    if not isinstance(equal_nan, bool):
+        raise ArgumentTypeError(f"equal_nan must be a bool, not {type(equal_nan).__name__}")
+    if special is not None and not isinstance(special, Mapping):
+        raise ArgumentTypeError(f"tolerances must be a dict, not {type(special).__name__}")
+    usual = Tolerance(_tolerance("rtol", rtol), _tolerance("atol", atol), equal_nan)
+    pairs = []
+    for pattern, limits in (special or {}).items():
+        if not isinstance(limits, tuple | list) or len(limits) != 2:
+            raise ArgumentTypeError(f"tolerances[{pattern!r}] must be a pair (rtol, atol), not {limits!r}")
+        relative, absolute = (_tolerance(f"tolerances[{pattern!r}]", limit) for limit in limits)
+        pairs.append((str(pattern), Tolerance(relative, absolute, equal_nan)))
+    return Tolerances(usual, tuple(pairs))
+
+
+def _warn_of_unused(tolerances: Tolerances, rows: Sequence[Comparison]) -> None:
+    """Say which patterns fit nothing: they are likely to be mistyped, and their pairs had the usual tolerance."""
+    unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
+    if unused:
+        import warnings
+
+        from ts_core.errors import ComparisonWarning
+
+        warnings.warn(f"tolerances: no name and no dtype fits {', '.join(unused)}", ComparisonWarning, stacklevel=4)
+
+
+def _tolerance(name: str, value: object) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name} must be a number, not {type(value).__name__}") from None
+    if math.isnan(number) or number < 0:
+        raise ArgumentError(f"{name} must not be negative or NaN: {value!r}")
+    return number
+
+
+def _is_npy_folder(source: object) -> bool:
+    """Whether this is a folder of ``.npy`` files; one with an index of shards is a checkpoint."""
+    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):  # noqa: PTH112 - pathlib costs more
+        return False
+    names = os.listdir(source)  # noqa: PTH208 - the same
+    return any(name.endswith(".npy") for name in names) and not any(name.endswith(".index.json") for name in names)
+
+
+def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
+    from ts_core.contract.readers import LazyTensors
+
+    return isinstance(source, Mapping) and not isinstance(source, LazyTensors)
+
+
+def _present(source: object) -> object:
+    """The source; of a mapping, what is not None."""
+    return {name: item for name, item in source.items() if item is not None} if _is_plain(source) else source
+
+
+def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:
+    """The opened source, to be closed with the others unless it is the caller's own."""
+    return tensors if tensors is source else opened.enter_context(tensors)
+
+
+def _as_map(weight_map: object) -> WeightMap | None:
+    if weight_map is None:
+        return None
+    from ts_core.mapping import WeightMap
+
+    return WeightMap.of(weight_map)
+
+
+def _nothing_paired(
+    labels: tuple[str, str], original: LazyTensors, target: LazyTensors, steps: WeightMap | None
+) -> ComparisonError:
+    for name, tensors in zip(labels, (original, target), strict=True):
+        if not tensors:
+            return ComparisonError(f"{name}: no tensors to compare")
+    advice = "pass a weight_map (`ts map A --like B -o map.json` or ts.weight_map finds one; --map on the command line)"
+    if steps is not None:
+        advice = "is the weight map for another checkpoint?"
+    return ComparisonError(
+        f"no tensor of {labels[0]} (such as {next(iter(original))!r}) has a partner in {labels[1]} "
+        f"(such as {next(iter(target))!r}): {advice}"
+    )
+
+
+def _map_between(original: object, target: object, first: LazyTensors, second: LazyTensors) -> WeightMap | None:
+    """A map made on the spot, when one side is a network and the other is, or may be, of another framework."""
+    from ts_core.sources import NetworkTensors
+
+    if not any(isinstance(tensors, NetworkTensors) for tensors in (first, second)):
+        return None
+    frameworks = (_framework(original, first), _framework(target, second))
+    if frameworks[0] == frameworks[1] or (None in frameworks and set(first) == set(second)):
+        return None
+    from ts_core.mapping import weight_map
+
+    return weight_map(original, target)
+
+
+def _framework(source: object, tensors: LazyTensors) -> str | None:
+    """The framework of a network, or of a checkpoint in that framework's own format."""
+    from ts_core.checkpoints import Checkpoint
+    from ts_core.frameworks import framework_of, plugins
+
+    if isinstance(tensors, Checkpoint):
+        return next((info.name for info in plugins() if tensors.format in info.formats), None)
+    return framework_of(source)
+
+
+def label(source: object) -> str:
+    """What a report calls a source: its path, or its type."""
+    return os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+
+
+@dataclass(frozen=True)
+class _CheckpointHandle:
+    """Opens a checkpoint, seen through a weight map, in another process."""
+
+    key: str
+    path: str = field(compare=False)
+    steps: WeightMap | None = field(compare=False)
+
+    def open(self) -> LazyTensors:
+        from ts_core.sources import open_source
+
+        tensors = open_source(self.path)
+        return tensors if self.steps is None else self.steps.apply(tensors)
+
+
+def _handle(source: object, steps: WeightMap | None) -> _CheckpointHandle | None:
+    if not isinstance(source, str | os.PathLike):
+        return None
+    import uuid
+
+    return _CheckpointHandle(uuid.uuid4().hex, os.path.abspath(source), steps)  # noqa: PTH100 - resolves no links

@@ -1,0 +1,209 @@
+"""``ts.convert``: from a checkpoint of any format to one of any other, one tensor at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ts_core.checkpoints import format_of, write_checkpoint
+from ts_core.contract.dtypes import dtype_name, dtype_of
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.readers import LazyTensors
+from ts_core.conversion._report import ConversionReport, ConversionRow, left_out_rows, mapped_rows, unchanged_rows
+from ts_core.errors import ArgumentError, WeightMapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ts_core.mapping import WeightMap
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+UNCHANGED = (
+    "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
+    "(on the command line --to, --like or --map)."
+)
+_ADVICE = {  # by the argument that the map was made from
+    "to": "a target network or checkpoint (target=, on the command line --like) or a finished map (weight_map=, --map) "
+    "settles them",
+    "target": "is it the same network? `ts map SOURCE --like TARGET -o map.json` writes a map to complete by hand",
+    "weight_map": "complete the map, or is it for another checkpoint?",
+}
+_PROGRESS_AFTER = 0.5  # seconds; a conversion that is done by then shows no bar
+
+
+def convert(
+    source: object,
+    destination: str | os.PathLike[str],
+    *,
+    to: str | None = None,
+    target: object = None,
+    weight_map: WeightMap | tuple[Mapping[str, Any], Mapping[str, Any]] | str | os.PathLike[str] | None = None,
+    format: str | None = None,
+    cast: Mapping[str, str] | None = None,
+    max_shard_size: int | str | None = None,
+    progress: bool = True,
+    **open_options: Any,
+) -> ConversionReport:
+    """Convert a checkpoint to another format, and its names and layouts to those of another framework.
+
+    Everything is planned from the headers first; then the tensors stream from the mapped source to the destination,
+    which appears whole or not at all. The source may be the destination.
+
+    Args:
+        source: the path of a checkpoint of any format; also a network, or a mapping of names to tensors.
+        destination: where to write.
+        to: the name of a framework, to translate names and layouts by layer rules.
+        target: a network, checkpoint or mapping, to match names and layouts to what is really there.
+        weight_map: a map that was made before: the value, the pair that ``get_weight_map`` returns, or a file.
+        format: of the destination; by default what its suffix stands for.
+        cast: names of dtypes → names of the dtypes to store instead, ``{"bfloat16": "float32"}``.
+        max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
+        progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
+        open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
+
+    Returns:
+        A row for each parameter; true when all of them arrived, and printed as a table. False when a bias got lost, of
+        a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
+
+    Raises:
+        ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
+            stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
+        CheckpointError: the source cannot be read.
+        WeightMapError: names do not match, or are ambiguous; the message lists them.
+        UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
+        CheckpointWriteError: no room, no permission.
+
+    Warns:
+        WeightMapWarning: biases get lost, or layers were matched by order alone.
+    """
+    from ts_core.conversion._strictness import warn
+    from ts_core.frameworks import framework_called
+    from ts_core.sources import borrowed
+
+    given = [
+        name for name, value in {"to": to, "target": target, "weight_map": weight_map}.items() if value is not None
+    ]
+    if len(given) > 1:
+        raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
+    if to is not None:
+        framework_called(to)
+    place = Path(destination)
+    chosen = format_of(place, format)
+    with borrowed(source, **open_options) as tensors:
+        found = _weight_map(tensors, source, to, target, weight_map)
+        rows: tuple[ConversionRow, ...]
+        notes: list[str] = []
+        if found is None:
+            translated: LazyTensors = tensors
+            rows = unchanged_rows(tensors.index)
+            notes.append(UNCHANGED)
+        else:
+            _require_complete(found, tensors.index, given[0])
+            warn(found)
+            translated = found.apply(tensors)
+            rows = mapped_rows(tensors.index, translated, found.entries)
+            rows += left_out_rows(tensors.index, found.unmatched_source)
+            place_of = {name: number for number, name in enumerate(tensors.index)}
+            rows = tuple(sorted(rows, key=lambda row: place_of[str(row.source)]))
+            notes += found.notes
+        result = CastTensors(translated, cast) if cast else translated
+        rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
+        with _progress(result.index, place, progress) as advance:
+            dropped = write_checkpoint(result, place, format=chosen, max_shard_size=max_shard_size, progress=advance)
+        if dropped:
+            notes.append(f"Metadata that the format {chosen!r} cannot hold was dropped: {', '.join(dropped)}")
+        origin = _framework(getattr(tensors, "format", None))
+    return ConversionReport(rows, tuple(notes), source_framework=origin, target_framework=to or _framework(chosen))
+
+
+def _framework(format: str | None) -> str | None:
+    """The framework that a format belongs to."""
+    from ts_core.frameworks import plugins
+
+    return next((info.name for info in plugins() if format in info.formats), None)
+
+
+def _weight_map(
+    tensors: LazyTensors, source: object, to: str | None, target: object, weight_map: Any
+) -> WeightMap | None:
+    from ts_core.mapping import WeightMap
+
+    if weight_map is not None:
+        return WeightMap.of(weight_map)
+    if to is None and target is None:
+        return None
+    from ts_core.mapping import weight_map as make_weight_map
+
+    subject = tensors if isinstance(source, str | os.PathLike) else source  # a network knows more than its tensors
+    return make_weight_map(subject, to if to is not None else target)
+
+
+def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: str) -> None:
+    """Nothing is lost silently: a map has to say something of every tensor of the source."""
+    from ts_core.conversion._strictness import refusals
+
+    said = {name for entry in weight_map.entries for name in entry.source}
+    said.update(unmatched.name for unmatched in weight_map.unmatched_source)
+    said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
+    problems = [f"  {name}: the weight map does not mention it" for name in source if name not in said]
+    problems += [f"  {line}" for line in refusals(weight_map)]
+    if problems:
+        raise WeightMapError(
+            f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):\n" + "\n".join(problems)
+        )
+
+
+class CastTensors(LazyTensors):
+    """A source with other dtypes.
+
+    Args:
+        source: the tensors.
+        cast: names of dtypes → names of the dtypes to have instead.
+    """
+
+    def __init__(self, source: LazyTensors, cast: Mapping[str, str]) -> None:
+        self._source = source
+        dtypes = {dtype_name(dtype_of(old)): dtype_of(new) for old, new in cast.items()}
+        for old, new in dtypes.items():
+            if dtype_of(old).kind == "c" and new.kind != "c":
+                raise ArgumentError(f"cast: {old} to {dtype_name(new)} would lose the imaginary part")
+        infos = {}
+        for name, info in source.index.items():
+            dtype = dtypes.get(dtype_name(info.dtype), info.dtype)
+            infos[name] = TensorInfo(name, info.shape, dtype, math.prod(info.shape) * dtype.itemsize)
+        self._index = CheckpointIndex(infos, source.index.metadata)
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names and shapes of the source, and the dtypes after the cast."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One tensor; a copy if its dtype changes."""
+        return self._source.read(name).astype(self._index[name].dtype, copy=False)
+
+
+def _with_cast(row: ConversionRow, before: CheckpointIndex, after: CheckpointIndex) -> ConversionRow:
+    if row.target is None or before[row.target].dtype == after[row.target].dtype:
+        return row
+    words = f"{dtype_name(before[row.target].dtype)}->{dtype_name(after[row.target].dtype)}"
+    return replace(row, status=f"{row.status}; {words}")
+
+
+@contextmanager
+def _progress(index: CheckpointIndex, path: Path, wanted: bool) -> Iterator[Callable[[int], object]]:
+    from tqdm import tqdm
+
+    total = sum(info.nbytes for info in index.values())
+    with tqdm(
+        total=total, desc=path.name, unit="B", unit_scale=True, delay=_PROGRESS_AFTER, disable=None if wanted else True
+    ) as bar:
+        yield bar.update

@@ -1,0 +1,93 @@
+"""``ts.transfer``: the weights of any source, into a network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+from ts_core.contract.nouns import CheckpointIndex
+from ts_core.conversion._report import (
+    MISSING,
+    NOT_APPLICABLE,
+    SHAPE_DIFFERS,
+    ConversionReport,
+    ConversionRow,
+    left_out_rows,
+    mapped_rows,
+)
+from ts_core.conversion._strictness import refusals, warn
+from ts_core.errors import WeightMapError
+from ts_core.mapping import MappedTensors, WeightMap
+
+_SHOWN = 20  # problems that an error lists before it counts the rest
+
+
+def transfer(source: object, net: object, *, weight_map: object = None, strict: bool = True) -> ConversionReport:
+    """Put the weights of any source into a network.
+
+    Args:
+        source: a network of any framework, the path of a checkpoint, or a mapping of names to tensors.
+        net: the network to load into, of any framework; arrays are cast to the dtypes of its parameters.
+        weight_map: which tensor goes where: a :class:`~ts_core.WeightMap`, the path of its JSON
+            file, or the pair that ``migrator.get_weight_map`` returns; by default the source is matched to the network.
+        strict: raise when a tensor of either side has no partner, when a choice was ambiguous, or when a shape
+            differs; the network is then unchanged. The bias of a linear layer or convolution whose partner in the
+            network was built without one gets lost with a warning, and the report is false; counters and constants
+            need no partner.
+
+    Returns:
+        One row for each parameter; true when all of them arrived.
+
+    Warns:
+        WeightMapWarning: biases get lost, or layers were matched by order alone.
+
+    Raises:
+        ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
+        WeightMapError: strict, and something has no place; or the two have next to nothing in common.
+    """
+    from ts_core.frameworks import load_parameters, parameters
+    from ts_core.mapping import match_sources, unmatched_by
+    from ts_core.sources import NetworkTensors, borrowed
+
+    places = {p.name: p for p in parameters(net) if p.persistent}
+    with borrowed(source) as tensors, NetworkTensors(net) as wanted:
+        if weight_map is None:
+            found = match_sources(tensors, wanted)
+        else:
+            found = unmatched_by(WeightMap.of(weight_map), tensors, wanted)
+        mapped = found.apply(tensors)
+        wrong = {
+            name: f"the network has {places[name].shape}, the map gives {info.shape}"
+            for name, info in mapped.index.items()
+            if name in places and info.shape != places[name].shape
+        }
+        problems = [*refusals(found), *(f"wrong shape: {name}: {reason}" for name, reason in wrong.items())]
+        if strict and problems:
+            raise WeightMapError(_summary(problems))
+        warn(found)
+        arrays = {name: mapped[name] for name in mapped if name in places and name not in wrong}
+        load_parameters(net, arrays, strict=False)
+        return _report(found, mapped, tensors.index, wrong)
+
+
+def _summary(problems: list[str]) -> str:
+    shown = [f"  {line}" for line in problems[:_SHOWN]]
+    more = [f"  ... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return "\n".join(["the weights do not fit the network, which is unchanged:", *shown, *more])
+
+
+def _report(
+    found: WeightMap, mapped: MappedTensors, source: CheckpointIndex, refused: Collection[str]
+) -> ConversionReport:
+    rows = [
+        dataclasses.replace(row, status=SHAPE_DIFFERS) if row.target in refused else row
+        for row in mapped_rows(source, mapped, found.entries)
+    ]
+    rows += left_out_rows(source, found.unmatched_source)
+    place = {name: position for position, name in enumerate(source)}
+    rows.sort(key=lambda row: place[str(row.source)])
+    rows += [
+        ConversionRow(None, u.name, NOT_APPLICABLE if u.harmless else MISSING, None, u.shape)
+        for u in found.unmatched_target
+    ]
+    return ConversionReport(tuple(rows), found.notes)

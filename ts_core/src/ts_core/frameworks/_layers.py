@@ -1,0 +1,63 @@
+"""Which canonical layer a class is, and which layer of a network a parameter belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ts_core.contract.nouns import LayerRule
+from ts_core.contract.recognition import is_class
+
+if TYPE_CHECKING:
+    from ts_core.contract.transforms import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The layer that owns a parameter: its path, canonical kind, and the parameter's role there (None: no rule).
+
+    `layout` takes the canonical layout to the stored one, None when they are the same.
+    """
+
+    layer: str
+    kind: str | None
+    role: str | None
+    layout: Transform | None = None
+
+
+class LayerTable:
+    """A framework's layer rules, looked up by class and by the place of a parameter in a network."""
+
+    def __init__(self, rules: Iterable[LayerRule]) -> None:
+        self._rules = tuple(rules)
+        self._known: dict[type, tuple[LayerRule, ...]] = {}
+
+    def rule(self, layer: object) -> LayerRule | None:
+        """The rule for a layer: of the nearest class along the MRO which has any, the first that fits the layer."""
+        return next((rule for rule in self._rules_of(type(layer)) if rule.when is None or rule.when(layer)), None)
+
+    def _rules_of(self, cls: type) -> tuple[LayerRule, ...]:
+        if cls not in self._known:
+            found = (tuple(rule for rule in self._rules if is_class(base, rule.cls)) for base in cls.__mro__)
+            self._known[cls] = next(filter(None, found), ())
+        return self._known[cls]
+
+    def owner(self, path: str, layers: Mapping[str, object]) -> Owner:
+        """The owner of the parameter at `path` in a network whose layers are `layers` (path → layer, ``""`` the root).
+
+        The outermost layer whose rule knows the rest of the path owns the parameter: a batch norm that keeps
+        everything in an inner layer is still one batch norm. With no such layer it is the innermost one, without a
+        role.
+        """
+        parts = path.split(".")
+        for depth in range(len(parts)):
+            layer, local = ".".join(parts[:depth]), ".".join(parts[depth:])
+            rule = self.rule(layers[layer]) if layer in layers else None
+            if rule is not None and local in rule.roles:
+                role = rule.roles[local]
+                layout = rule.layout.get(role)
+                return Owner(layer, rule.kind, role, layout(layers[layer]) if callable(layout) else layout)
+        innermost = ".".join(parts[:-1])
+        rule = self.rule(layers[innermost]) if innermost in layers else None
+        return Owner(innermost, rule.kind if rule else None, None)

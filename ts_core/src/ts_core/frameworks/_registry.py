@@ -1,0 +1,253 @@
+"""Finds the plug-ins, asks them, and reports the ones that are broken.
+
+Entry points are loaded one by one at the first need, each inside its own ``try``: a plug-in that cannot be imported,
+or does not keep the contract, becomes a :class:`~ts_core.errors.PluginWarning` and a line in ``ts plugins``, and the
+others work on. Who answered a hook is remembered by the type of the object, so that a question about a type that was
+seen before costs one dictionary lookup.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ts_core.contract.nouns import FrameworkInfo
+from ts_core.errors import ArgumentError, FrameworkMissingError, NoPluginError, PluginError, PluginWarning
+
+# pluggy, importlib.metadata and the contract are imported at the first need: `import ts_core` imports this module.
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "ts_core"
+
+# What to install for an object whose class lives in this package, and for a framework called so.
+CURES = {
+    "torch": 'pip install "ts-core[torch]"',
+    "mindspore": 'pip install "ts-core[mindspore]"',
+    "jax": "pip install ts-jax",
+    "jaxlib": "pip install ts-jax",
+    "flax": "pip install ts-jax",
+}
+
+
+@dataclass(frozen=True)
+class _Hook:
+    """One plug-in's answer to one hook, callable with more arguments than it wants."""
+
+    plugin: str
+    function: Callable[..., Any]
+    argnames: tuple[str, ...]
+
+    def __call__(self, arguments: dict[str, Any]) -> Any:
+        return self.function(*[arguments[name] for name in self.argnames])
+
+
+class PluginRegistry:
+    """The loaded plug-ins, and who answers what.
+
+    Args:
+        entry_points: what to load; by default everything registered under the entry-point group ``ts_core``.
+    """
+
+    def __init__(self, entry_points: Iterable[EntryPoint] | None = None) -> None:
+        import importlib.metadata
+
+        import pluggy
+
+        from ts_core.contract import hooks as hookspecs
+
+        found = importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._answered: dict[tuple[str, type], _Hook] = {}
+        self._infos: list[FrameworkInfo] = []
+        for entry_point in sorted(found, key=lambda entry: (entry.name, entry.value)):
+            self._load(entry_point)
+        hooks = [name for name, member in vars(hookspecs).items() if hasattr(member, f"{hookspecs.PROJECT}_spec")]
+        self._hooks = {name: tuple(self._implementations(name)) for name in hooks}
+
+    def _load(self, entry_point: EntryPoint) -> None:
+        distribution = entry_point.dist
+        label = f"{distribution.name} {distribution.version}" if distribution else entry_point.value
+        try:
+            plugin = entry_point.load()
+            # Before its hooks are checked: one of a newer contract may have some that this one does not know.
+            info = self._completed(plugin.framework_info(), label)
+            try:
+                self._manager.register(plugin, name=entry_point.name)
+                self._manager.check_pending()
+            except BaseException:
+                if self._manager.is_registered(plugin):  # a hook that is wrong leaves those before it registered
+                    self._manager.unregister(plugin)
+                raise
+        except Exception as problem:
+            reason = f"{type(problem).__name__}: {problem}".strip()
+            warnings.warn(
+                f"the plug-in {entry_point.name!r} ({label}) is ignored: {reason}", PluginWarning, stacklevel=2
+            )
+            self._infos.append(FrameworkInfo(entry_point.name, distribution="", plugin=label, problem=reason))
+            return
+        for conflict in info.conflicts:
+            warnings.warn(f"{label}: {conflict}", PluginWarning, stacklevel=2)
+        self._infos.append(info)
+
+    def _completed(self, info: FrameworkInfo, label: str) -> FrameworkInfo:
+        """Add what the metadata says of the framework, and the claims that other plug-ins made before."""
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed_version
+
+        from ts_core.contract.hooks import CONTRACT_VERSION
+
+        if not isinstance(info, FrameworkInfo):
+            raise TypeError(f"framework_info() answered {info!r}, not a FrameworkInfo")
+        if info.contract > CONTRACT_VERSION:
+            raise PluginError(
+                f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
+                f"{CONTRACT_VERSION}: pip install --upgrade ts-core"
+            )
+        version = problem = None
+        try:
+            version = installed_version(info.distribution)
+        except PackageNotFoundError:
+            problem = f"{info.distribution} is not installed: {_cure(info.name)}"
+        conflicts = [
+            f"{name} is already claimed by {other.plugin}"
+            for other in self._infos
+            for name in (*info.classes, *info.formats)
+            if name in other.classes or name in other.formats
+        ]
+        conflicts += [f"{info.name} is already the framework of {o.plugin}" for o in self._infos if o.name == info.name]
+        return dataclasses.replace(info, version=version, plugin=label, problem=problem, conflicts=tuple(conflicts))
+
+    def _implementations(self, hook: str) -> Iterator[_Hook]:
+        # pluggy calls the latest registration first; here the first registered wins, in the order `ts plugins` shows.
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            yield _Hook(implementation.plugin_name, implementation.function, tuple(implementation.argnames))
+
+    @property
+    def infos(self) -> list[FrameworkInfo]:
+        """Every plug-in found, working or not, in the order in which they are asked."""
+        return list(self._infos)
+
+    def who_answers(self) -> dict[str, tuple[str, ...]]:
+        """Hook → the entry-point names of the plug-ins that implement it, in the order in which they are asked."""
+        return {name: tuple(hook.plugin for hook in hooks) for name, hooks in self._hooks.items()}
+
+    def first(self, hook: str, subject: object, **arguments: Any) -> Any:
+        """The first answer to a hook that is not None, or None. `subject` is the object that the question is about."""
+        key = (hook, type(subject))
+        known = self._answered.get(key)
+        if known is not None and (answer := known(arguments)) is not None:
+            return answer
+        for implementation in self._hooks[hook]:
+            if implementation is not known and (answer := implementation(arguments)) is not None:
+                self._answered[key] = implementation
+                return answer
+        return None
+
+    def all(self, hook: str, **arguments: Any) -> list[Any]:
+        """The answers of every plug-in to a hook, in order."""
+        return [implementation(arguments) for implementation in self._hooks[hook]]
+
+    def each(self, hook: str, **arguments: Any) -> dict[str, Any]:
+        """The answers of every plug-in to a hook, by the name of the plug-in's framework."""
+        names = {implementation.plugin: implementation({}).name for implementation in self._hooks["framework_info"]}
+        return {names[implementation.plugin]: implementation(arguments) for implementation in self._hooks[hook]}
+
+
+_current: PluginRegistry | None = None
+
+
+def registry() -> PluginRegistry:
+    """The plug-ins of this environment, loaded at the first call."""
+    global _current
+    if _current is None:
+        _current = PluginRegistry()
+    return _current
+
+
+def plugins() -> list[FrameworkInfo]:
+    """Every plug-in that is installed: its framework and version, its formats, and why it is broken if it is.
+
+    Nothing is imported but the plug-ins themselves: versions come from the metadata of the installed distributions.
+    """
+    return registry().infos
+
+
+def framework_of(obj: object) -> str | None:
+    """The name of the framework whose plug-in claims the class of an object, a tensor or a network; else None."""
+    from ts_core.contract.recognition import is_instance
+
+    return next((info.name for info in plugins() if is_instance(obj, *info.classes)), None)
+
+
+def check_import(info: FrameworkInfo) -> str | None:
+    """Import a framework in a process of its own; None when that works, else the last line of what went wrong."""
+    import subprocess
+
+    if info.problem:
+        return info.problem
+    package = info.classes[0].partition(".")[0] if info.classes else info.name
+    run = subprocess.run([sys.executable, "-c", f"import {package}"], capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter, a name from a plug-in that is already loaded
+    if run.returncode == 0:
+        return None
+    lines = [line.strip() for line in run.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"the interpreter ended with status {run.returncode}"
+
+
+def no_plugin(obj: object) -> NoPluginError:
+    """The error for an object that no plug-in recognises, with what to install when that is known."""
+    cls = type(obj)
+    foreign = [base for base in cls.__mro__ if base.__module__.partition(".")[0] in CURES]
+    shown = foreign[0] if foreign else cls
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{_public_package(shown)}.{shown.__qualname__}"
+    advice = f": {_cure(shown.__module__.partition('.')[0])}" if foreign else ""
+    broken = "".join(
+        f"; the plug-in {i.plugin} is broken: {i.problem}" for i in plugins() if i.problem and not i.distribution
+    )
+    return NoPluginError(f"no plug-in handles {name}{advice}{broken}")
+
+
+def framework_called(name: str) -> FrameworkInfo:
+    """The plug-in for a framework of this name; the framework itself may be absent, as for work on files.
+
+    Raises:
+        ArgumentError: no plug-in knows the framework.
+    """
+    known = {info.name: info for info in plugins()}
+    if name not in known:
+        choices = ", ".join(sorted(known)) or "none is installed"
+        raise ArgumentError(f"no plug-in for a framework called {name!r} (known: {choices}){_advice(name)}")
+    return known[name]
+
+
+def require_framework(name: str) -> FrameworkInfo:
+    """The plug-in for a framework of this name, which is installed.
+
+    Raises:
+        ArgumentError: no plug-in knows the framework.
+        FrameworkMissingError: its plug-in is here, the framework is not.
+    """
+    info = framework_called(name)
+    if info.problem:
+        raise FrameworkMissingError(f"{name}: {info.problem}")
+    return info
+
+
+def _advice(name: str) -> str:
+    return f": {CURES[name]}" if name in CURES else ""
+
+
+def _cure(framework: str) -> str:
+    return CURES.get(framework, f"pip install {framework}")
+
+
+def _public_package(cls: type) -> str:
+    """`torch` for a class of `torch._tensor`: the part of a module's name before its first private name."""
+    parts = cls.__module__.split(".")
+    private = next((position for position, part in enumerate(parts) if part.startswith("_")), len(parts))
+    return ".".join(parts[: max(private, 1)])

@@ -1,0 +1,205 @@
+"""Which layers a file holds: read from sibling names and shapes alone, through the layer rules of the frameworks.
+
+``running_mean`` beside ``weight`` is a batch norm; ``gamma`` and ``beta`` are a norm; ``weight`` of two dimensions with
+a ``bias`` of one is a linear layer. What fits several kinds of layer stays open: every kind that fits is kept.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ts_core.contract.nouns import LayerRule, TensorInfo
+from ts_core.errors import WeightMapError
+
+if TYPE_CHECKING:
+    from ts_core.contract.transforms import Transform
+
+Shape = tuple[int, ...]
+
+# The number of dimensions of the canonical weight; kinds that are not listed are known by their names alone.
+WEIGHT_RANKS: Mapping[str, int] = {
+    "linear": 2,
+    "conv1d": 3,
+    "conv2d": 4,
+    "conv3d": 5,
+    "conv_transpose1d": 3,
+    "conv_transpose2d": 4,
+    "conv_transpose3d": 5,
+    "embedding": 2,
+    "embedding_bag": 2,
+}
+# Kinds whose parameters all have one shape; of one dimension unless a bias of that shape stands beside the scale.
+ONE_SHAPE = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "sync_batch_norm", "prelu")
+# Kinds too rare to be inferred from names that another kind shares, or no other than that kind to a file.
+NEVER_INFERRED = ("bilinear", "sync_batch_norm")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to read a group of tensors: as this kind of layer, each tensor in this role."""
+
+    kind: str
+    roles: Mapping[str, str]  # local name → role
+    layout: Mapping[str, Transform]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A group of tensors of a file that belong to one layer.
+
+    Attributes:
+        layer: the path of the layer.
+        names: local name → name in the file.
+        kinds: every way to read the group; none for a parameter that belongs to no known layer.
+        likely: those of them that go with the rest of the file, where it tells.
+    """
+
+    layer: str
+    names: Mapping[str, str]
+    kinds: tuple[Kind, ...]
+    likely: tuple[Kind, ...] = ()
+
+
+def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> list[Reading]:
+    """The layers of a file, in the order of the first tensor of each.
+
+    Args:
+        index: names, shapes and dtypes.
+        rules: of the framework whose names the file uses, or of all.
+    """
+    rules = tuple(rules)
+    taken: set[str] = set()
+    found: dict[str, Reading] = {}  # by the name of the first tensor
+    for reading in _nested(index, rules):
+        if not taken.intersection(reading.names.values()):
+            taken.update(reading.names.values())
+            found[next(iter(reading.names.values()))] = reading
+    groups: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in index:
+        if name not in taken:
+            layer, _, local = name.rpartition(".")
+            groups[layer][local] = name
+    for layer, names in groups.items():
+        kinds = tuple(_kinds(names, index, rules))
+        if kinds:
+            found[next(iter(names.values()))] = Reading(layer, names, kinds)
+            continue
+        for local, name in names.items():
+            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
+    return _by_company([found[name] for name in index if name in found], index)
+
+
+def _by_company(readings: list[Reading], index: Mapping[str, TensorInfo]) -> list[Reading]:
+    """The same readings, with the number of dimensions that the rest of the file tells where a layer leaves it open.
+
+    A norm looks the same in one dimension and in three, and a framework may store a 1-D convolution as a 2-D one of
+    height 1. The convolutions that leave no doubt tell.
+    """
+    ranks = set()
+    for reading in readings:
+        found = {dimension(kind.kind) for kind in reading.kinds if kind.kind.startswith("conv")}
+        if len(found) == 1:
+            ranks |= found
+    weights = {info.shape for info in index.values() if len(info.shape) == 4}
+    if not ranks and any(shape[3] > 1 for shape in weights) and all(shape[2] == 1 for shape in weights):
+        ranks = ranks | {1}  # every kernel is a line
+    return [_narrowed(reading, ranks) for reading in readings]
+
+
+def _narrowed(reading: Reading, ranks: Set[int | None]) -> Reading:
+    open_ = {dimension(kind.kind) for kind in reading.kinds} - {None}
+    if len(open_) < 2:
+        return reading
+    if not any(kind.kind.startswith("conv") for kind in reading.kinds) and 3 not in ranks:
+        # Nothing but a convolution makes three dimensions; whether there is one or there are two tells no norm apart.
+        return replace(reading, kinds=tuple(kind for kind in reading.kinds if dimension(kind.kind) != 3))
+    likely = tuple(kind for kind in reading.kinds if dimension(kind.kind) in {None, *(open_ & ranks)})
+    return replace(reading, likely=likely) if open_ & ranks else reading
+
+
+def dimension(kind: str) -> int | None:
+    """The number of dimensions in the name of a kind, None when it has none."""
+    return int(kind[-2]) if kind.endswith(("1d", "2d", "3d")) else None
+
+
+def _nested(index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Reading]:
+    """Layers whose rule leads through inner layers: a transformer layer, a batch norm inside another."""
+    nested = [rule for rule in rules if any("." in local for local in rule.roles)]
+    by_local: dict[str, list[str]] = defaultdict(list)
+    wanted = {local for rule in nested for local in rule.roles if "." in local}
+    longest = max((local.count(".") for local in wanted), default=0)
+    for name in index:
+        parts = name.split(".")
+        for depth in range(1, min(longest + 1, len(parts) - 1) + 1):
+            local = ".".join(parts[-depth - 1 :])
+            if local in wanted:
+                by_local[local].append(".".join(parts[: -depth - 1]))
+    under: dict[str, list[str]] = defaultdict(list)
+    prefixes = {prefix for found in by_local.values() for prefix in found}
+    for name in index:
+        parts = name.split(".")
+        for depth in range(len(parts)):
+            if (prefix := ".".join(parts[:depth])) in prefixes:
+                under[prefix].append(name)
+    for prefix in sorted(prefixes, key=lambda path: path.count(".")):
+        names = {name[len(prefix) + 1 if prefix else 0 :]: name for name in under[prefix]}
+        kinds = [
+            _kind(rule, names)
+            for rule in nested
+            if names.keys() <= rule.roles.keys() and _parts(names) == _required_parts(rule)
+        ]
+        if kinds:
+            yield Reading(prefix, names, tuple(kinds))
+
+
+def _parts(locals_: Iterable[str]) -> set[str]:
+    return {local.partition(".")[0] for local in locals_ if "." in local}
+
+
+def _required_parts(rule: LayerRule) -> set[str]:
+    return _parts(rule.roles)
+
+
+def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Kind]:
+    shapes = {local: index[name].shape for local, name in names.items()}
+    seen = set()
+    for rule in rules:
+        if rule.kind in NEVER_INFERRED or not names.keys() <= rule.roles.keys():
+            continue
+        kind = _kind(rule, names)
+        key = (kind.kind, tuple(kind.roles.items()), tuple(kind.layout.items()))
+        if key not in seen and _fits(kind, shapes):
+            seen.add(key)
+            yield kind
+
+
+def _kind(rule: LayerRule, names: Mapping[str, str]) -> Kind:
+    roles = {local: rule.roles[local] for local in names}
+    # A layout that depends on how the layer was made cannot be known from a file.
+    layout = {r: rule.layout[r] for r in roles.values() if r in rule.layout}
+    return Kind(rule.kind, roles, {r: t for r, t in layout.items() if not callable(t)})
+
+
+def _fits(kind: Kind, shapes: Mapping[str, Shape]) -> bool:
+    """Whether the shapes are those that this kind of layer has."""
+    try:
+        canonical = {
+            role: kind.layout[role].inverse().shapes(shapes[local])[0] if role in kind.layout else shapes[local]
+            for local, role in kind.roles.items()
+        }
+    except WeightMapError:
+        return False
+    if kind.kind in WEIGHT_RANKS:
+        weight = canonical.get("weight")
+        return weight is not None and len(weight) == WEIGHT_RANKS[kind.kind] and len(canonical.get("bias", (0,))) == 1
+    if kind.kind.startswith(ONE_SHAPE):
+        # A batch norm keeps statistics; an instance norm hardly ever does.
+        if ("mean" in canonical) != ("batch_norm" in kind.kind):
+            return False
+        sizes = {shape for role, shape in canonical.items() if role != "batch_count"}
+        ranks = {len(shape) for shape in sizes}
+        return len(sizes) == 1 and (ranks == {1} or (kind.kind == "layer_norm" and len(canonical) > 1))
+    return True

@@ -1,0 +1,442 @@
+"""Matching a source to a target that really exists: from the alignment of their layers to a weight map.
+
+The layers are aligned by what they are made of, where they stand and what they are called (see
+:mod:`ts_core.mapping._alignment`); each pair of layers then gives the entries of its parameters. What is left over on
+either side is explained, and what could go several ways is listed as ambiguous.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ts_core.contract.readers import LazyTensors
+from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
+from ts_core.errors import WeightMapError
+from ts_core.mapping._alignment import ORDER, Alignment, Pair, align
+from ts_core.mapping._execution import in_order, verdict
+from ts_core.mapping._fusing import fuse
+from ts_core.mapping._names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
+from ts_core.mapping._rules import layer_rules
+from ts_core.mapping._units import (
+    BIAS_IS_OPTIONAL,
+    BIASES_ARE_ADDED,
+    Shape,
+    Slot,
+    Unit,
+    compatible,
+    units_of,
+)
+from ts_core.mapping._weight_map import (
+    CERTAIN,
+    ERROR,
+    GUESS,
+    HARMLESS,
+    LIKELY,
+    LOST,
+    Ambiguity,
+    MapEntry,
+    Unmatched,
+    WeightMap,
+)
+from ts_core.running import run, sample_arrays
+from ts_core.sources import NetworkTensors, Shapes
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+# Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
+_RELATED = 0.25
+# Words as near as this say the same.
+_NEAR = 0.6
+_HARMLESS_COUNTER = "a counter that the other framework does not keep"
+_HARMLESS_CONSTANT = "a constant, which the other side computes itself"
+
+
+def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
+    """The weight map from an opened source to an opened target.
+
+    Args:
+        source: a network, a checkpoint or a mapping.
+        target: the same; its data is not read.
+        sample_inputs: see :func:`ts_core.weight_map`.
+
+    Raises:
+        WeightMapError: the two have next to nothing in common.
+        ArgumentError: sample inputs are given, and one of the two is no network.
+    """
+    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    if sample_inputs is not None:
+        inputs = sample_arrays(sample_inputs)
+        (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
+        left, right = in_order(left, ours), in_order(right, theirs)
+    notes = [*_unwrap(left, source), *_unwrap(right, target)]
+    found = match(left, right)
+    found.unmatched_source = tuple(_as_copy(u, found, source) for u in found.unmatched_source)
+    if sample_inputs is not None:
+        assert isinstance(target, NetworkTensors)  # else it would not have run
+        notes.append(verdict(found, source, target, expected, inputs))
+    found.notes = (*found.notes, *notes)
+    return found
+
+
+def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
+    """Take the prefix of a wrapper off the paths, and say so."""
+    prefix = wrapper_prefix(names)
+    if prefix:
+        for unit in units:
+            unit.path = unit.path.removeprefix(prefix)
+        yield wrapper_note(prefix)
+
+
+def _as_copy(unmatched: Unmatched, found: WeightMap, source: LazyTensors) -> Unmatched:
+    """A tensor that is needless because another one with a partner holds the same values: they were tied when saved.
+
+    Only of matrices, and not of constant ones, is that no accident.
+    """
+    if unmatched.severity != ERROR or len(unmatched.shape) < 2 or isinstance(source, Shapes):
+        return unmatched
+    array = source[unmatched.name]
+    if not array.size or (array == array.flat[0]).all():
+        return unmatched
+    names = (name for entry in found for name in entry.source)
+    twin = next((name for name in names if _same_values(array, source, name)), None)
+    if twin is None:
+        return unmatched
+    return Unmatched(unmatched.name, unmatched.shape, f"holds the same values as {twin!r}", severity=HARMLESS)
+
+
+def _same_values(array: Array, source: LazyTensors, name: str) -> bool:
+    info = source.info(name)
+    if info.shape != array.shape or info.dtype != array.dtype:
+        return False
+    other = source[name]
+    return np.array_equal(array[0], other[0]) and np.array_equal(array, other)  # the first row tells most apart
+
+
+def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> WeightMap:
+    """A map that the user gave, with what it leaves out of this source and this target explained.
+
+    Raises:
+        WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
+    """
+    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    needless = {slot.name for slot in _all_slots(left) if _harmless(slot)}
+    entries = [e for e in given if set(e.target) <= target.index.keys() or not needless.issuperset(e.source)]
+    unknown = [name for entry in entries for name in entry.target if name not in target.index]
+    if unknown:
+        raise WeightMapError(f"the weight map leads to names that the target lacks: {', '.join(unknown)}")
+    taken = {name: entry for entry in entries for name in entry.target}
+    used = {name: entry for entry in entries for name in entry.source}
+    known = {u.name: u for u in given.unmatched_source}
+    explain_left = _Explainer(right, taken, {}, "target")
+    explain_right = _Explainer(left, used, {}, "source")
+    return WeightMap(
+        entries,
+        unmatched_source=[known.get(s.name) or explain_left(s) for s in _all_slots(left) if s.name not in used],
+        unmatched_target=[explain_right(s) for s in _all_slots(right) if s.name not in taken],
+        ambiguous=given.ambiguous,
+        order=source,
+        notes=given.notes,
+    )
+
+
+def _all_slots(units: Iterable[Unit]) -> Iterator[Slot]:
+    return (slot for unit in units for slot in unit.slots.values())
+
+
+def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
+    """The weight map from the units of a source to those of a target.
+
+    Raises:
+        WeightMapError: the two have next to nothing in common.
+    """
+    left, right = fuse(source, target), fuse(target, source)
+    result, spare_left, spare_right = align(left, right)
+    if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
+        more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
+        result.pairs += [Pair(p.source, p.target, p.evidence, False) for p in more.pairs]
+        result.open += more.open
+    _require_related(result, left, right)
+    return _Findings(result, left, right, spare_left, spare_right).weight_map()
+
+
+def _main_place(unit: Unit) -> object:
+    """What a unit is at least: the sizes of its weight, or of its largest tensor."""
+    slot = unit.slots.get("weight") or unit.slots.get("scale")
+    sizes = slot.place[1] if slot else max((s.place[1] for s in unit.slots.values()), key=lambda own: (prod(own), own))
+    return sizes, len(unit.slots) > 2
+
+
+def _require_related(result: Alignment, left: Sequence[Unit], right: Sequence[Unit]) -> None:
+    smaller = min(len(left), len(right))
+    if len(result.pairs) < smaller * _RELATED or not smaller:
+        raise WeightMapError(
+            f"source and target do not belong together: of {len(left)} layers in the source and {len(right)} in the "
+            f"target, only {len(result.pairs)} could be the same by their kinds and shapes"
+        )
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Turns an alignment into entries, and what is left over into explanations."""
+
+    result: Alignment
+    left: Sequence[Unit]
+    right: Sequence[Unit]
+    spare_left: list[Unit]
+    spare_right: list[Unit]
+
+    def weight_map(self) -> WeightMap:
+        entries = []
+        lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
+        lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
+        bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
+        for pair in self.result.pairs:
+            paired = list(_slots(pair))
+            entries += [_entry(pair, a, b) for a, b in paired]
+            done = {id(slot) for both in paired for slot in both}
+            for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
+                for slot in unit.slots.values():
+                    if id(slot) not in done:
+                        spare.append(slot)
+                        bare.update((part.name, pair) for part in slot.parts or (slot,))
+        order = [slot.name for unit in self.left for slot in _parts(unit)]
+        position = {name: place for place, name in enumerate(order)}
+        entries.sort(key=lambda entry: position[entry.source[0]])
+        ambiguous = [*self._ambiguous(), *self._open()]
+        taken = {name: entry for entry in entries for name in entry.target}
+        given = {name: entry for entry in entries for name in entry.source}
+        explain_left = _Explainer(self.right, taken, bare, "target")
+        explain_right = _Explainer(self.left, given, bare, "source")
+        return WeightMap(
+            entries,
+            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.parts or (slot,)],
+            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.parts or (slot,)],
+            ambiguous=ambiguous,
+            order=order,
+        )
+
+    def _ambiguous(self) -> Iterator[Ambiguity]:
+        """What is left over on both sides although it would fit."""
+        groups: dict[object, tuple[list[Unit], list[Unit]]] = defaultdict(lambda: ([], []))
+        for side, spare in enumerate((self.spare_left, self.spare_right)):
+            for unit in spare:
+                groups[unit.signature][side].append(unit)
+        for left, right in groups.values():
+            fitting = [(a, b) for a in left for b in right if compatible(a, b)]
+            if fitting:
+                first = {id(a): a for a, _ in fitting}.values()
+                second = {id(b): b for _, b in fitting}.values()
+                yield Ambiguity(
+                    _names(first),
+                    _names(second),
+                    f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
+                    "their names do not tell which belongs to which",
+                )
+
+    def _open(self) -> Iterator[Ambiguity]:
+        for left, right, reason in self.result.open:
+            yield Ambiguity(_names(left), _names(right), reason)
+
+
+def _names(units: Iterable[Unit]) -> tuple[str, ...]:
+    return tuple(slot.name for unit in units for slot in _parts(unit))
+
+
+def _parts(unit: Unit) -> Iterator[Slot]:
+    """The tensors of a unit as they are stored."""
+    return (part for slot in unit.slots.values() for part in slot.parts or (slot,))
+
+
+def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
+    """The tensors of two matched units, by place; units of one tensor each match whatever it is called."""
+    mine, theirs = list(pair.source.slots.values()), list(pair.target.slots.values())
+    places = {slot.place[0]: slot for slot in theirs}
+    if len(mine) == len(theirs) == 1:
+        yield mine[0], theirs[0]
+        return
+    if pair.source.lone or pair.target.lone:  # one tensor against a layer's weight
+        main = [unit.slots.get("weight") or unit.slots.get("scale") for unit in (pair.source, pair.target)]
+        yield main[0] or mine[0], main[1] or theirs[0]
+        return
+    for slot in mine:
+        partner = places.get(slot.place[0])
+        if partner is not None and slot.place == partner.place:
+            yield slot, partner
+
+
+def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
+    names = tuple(tuple(part.name for part in slot.parts or (slot,)) for slot in (source, target))
+    equal = pair.source.path == pair.target.path
+    how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
+    if pair.evidence == ORDER:
+        certainty = GUESS
+    elif pair.sound and (equal or _same_words(pair)):
+        certainty = CERTAIN
+    else:
+        certainty = LIKELY
+    return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
+
+
+def _same_words(pair: Pair) -> bool:
+    """Whether the two paths say the same in near words, and their last components in the same ones."""
+    a, b = pair.source.path, pair.target.path
+    mine, theirs = words(a), words(b)
+    last = [(words(path.rpartition(".")[2]), numbers(path.rpartition(".")[2])) for path in (a, b)]
+    return (
+        last[0] == last[1]
+        and len(numbers(a)) == len(numbers(b))
+        and all(any(nearness(x, y) >= _NEAR for y in theirs) for x in mine)
+        and all(any(nearness(x, y) >= _NEAR for x in mine) for y in theirs)
+    )
+
+
+def _transform(source: Slot, target: Slot) -> Transform | None:
+    """From the stored layout of one slot to that of the other, by way of the canonical one."""
+    return chain(
+        _joined(source),
+        source.layout.inverse() if source.layout else None,
+        _thin_axes(source.canonical, target.canonical),
+        target.layout,
+        joined.inverse() if (joined := _joined(target)) else None,
+    )
+
+
+def _joined(slot: Slot) -> Transform | None:
+    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs."""
+    if not slot.parts:
+        return None
+    layout = slot.parts[0].layout
+    return chain(
+        Each(layout.inverse()) if layout else None, Concatenate(0, tuple(part.canonical[0] for part in slot.parts))
+    )
+
+
+def _thin_axes(before: Shape, after: Shape) -> Transform | None:
+    """From one shape to another that differs in axes of size 1, which hold no order of elements."""
+    if before == after:
+        return None
+    if len(after) == len(before) + 1:
+        for axis in range(len(after)):
+            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
+                return InsertAxis(axis)
+    if len(before) == len(after) + 1:
+        for axis in range(len(before)):
+            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
+                return RemoveAxis(axis)
+    return Reshape(before, after)
+
+
+class _Explainer:
+    """Says of a tensor without a partner why it has none, and what came nearest on the other side.
+
+    Args:
+        others: the units of the other side.
+        taken: names of the other side that have a partner → the entry.
+        bare: names of parameters that the partner of their layer lacks → the two layers.
+        side: what the other side is called.
+    """
+
+    def __init__(self, others: Sequence[Unit], taken: dict[str, MapEntry], bare: dict[str, Pair], side: str) -> None:
+        self._taken, self._bare, self._side = taken, bare, side
+        self._slots = [
+            (unit, part) for unit in others for slot in unit.slots.values() for part in slot.parts or (slot,)
+        ]
+        self._by_name = {part.name: (unit, part) for unit, part in self._slots}
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        for place, (_, part) in enumerate(self._slots):
+            for word in words(part.name):
+                self._by_word[word].append(place)
+
+    def __call__(self, slot: Slot) -> Unmatched:
+        reason = _harmless(slot)
+        if reason:
+            return Unmatched(slot.name, slot.shape, reason, severity=HARMLESS)
+        if slot.name in self._bare:
+            pair = self._bare[slot.name]
+            partner = pair.target if self._side == "target" else pair.source
+            reason = f"{partner.path!r} in the {self._side}, its layer's partner, has no {slot.role}"
+            if self._side == "source":
+                return Unmatched(slot.name, slot.shape, reason)
+            if _may_be_lost(slot, pair):
+                reason += ": these values get lost, and the outputs will differ"
+                return Unmatched(slot.name, slot.shape, reason, severity=LOST)
+            return Unmatched(slot.name, slot.shape, reason + _cure(slot, pair))
+        near = self._nearest(slot)
+        return Unmatched(slot.name, slot.shape, self._reason(slot, near), tuple(part.name for _, part in near))
+
+    def _nearest(self, slot: Slot, count: int = 3) -> list[tuple[Unit, Slot]]:
+        if slot.name in self._by_name:
+            return [self._by_name[slot.name]]
+        own, counted = words(slot.name), numbers(slot.name)
+        places = {place for word in own for place in self._by_word.get(word, ())[:200]}
+        scored = sorted(
+            places,
+            key=lambda place: (
+                -overlap(own, words(self._slots[place][1].name)),
+                numbers(self._slots[place][1].name) != counted,
+                place,
+            ),
+        )
+        return [self._slots[place] for place in scored[:count]]
+
+    def _reason(self, slot: Slot, near: list[tuple[Unit, Slot]]) -> str:
+        if not near:
+            return f"the {self._side} has nothing of this kind and shape, nor of a similar name"
+        other = near[0][1]
+        if other.name in self._taken:
+            entry = self._taken[other.name]
+            partner = entry.source if self._side == "target" else entry.target
+            return f"{other.name!r} already belongs to {', '.join(partner)}"
+        if slot.place[1] != other.place[1]:
+            return f"{other.name!r} has the shape {other.shape}, not {slot.shape}"
+        return f"{other.name!r} has the same shape and another role or kind of layer"
+
+
+def _may_be_lost(slot: Slot, pair: Pair) -> bool:
+    """Whether strictness lets a parameter of the source go, with a warning, for which its layer's partner has no place.
+
+    One thing only: the bias of a layer that is built without as often as with it, such as a convolution before a batch
+    norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
+    two layers compute something else.
+    """
+    return slot.role == "bias" and pair.evidence != ORDER and _both_are(pair, BIAS_IS_OPTIONAL)
+
+
+def _both_are(pair: Pair, families: frozenset[str]) -> bool:
+    """Whether all that the two layers may be, both of them, is among these families."""
+    shared = pair.source.families & pair.target.families
+    return bool(shared) and shared <= families
+
+
+def _cure(slot: Slot, pair: Pair) -> str:
+    """What to do about the bias of a cell whose partner keeps another one only."""
+    kind, _, where = slot.role.partition("_")  # bias_ih_l0: of the inputs, in layer 0
+    half, _, layer = where.partition("_")
+    other = {"ih": "hh", "hh": "ih"}.get(half)
+    name = "_".join(filter(None, (kind, str(other), layer)))
+    if kind != "bias" or not other or name not in pair.target.slots or name not in pair.source.slots:
+        return ""
+    if _both_are(pair, BIASES_ARE_ADDED):
+        ours = pair.source.slots[name].name
+        return f"; this kind of layer adds its biases: add it to {ours!r} in the source first, and leave it out"
+    return ""
+
+
+def _harmless(slot: Slot) -> str:
+    """Why a tensor needs no partner; empty when it needs one."""
+    if slot.tied_to:
+        return f"the same tensor as {slot.tied_to!r}"
+    if slot.role == "batch_count":
+        return _HARMLESS_COUNTER
+    if slot.role not in ("mean", "variance") and (
+        slot.trainable is False or (slot.trainable is None and slot.integral)
+    ):
+        return _HARMLESS_CONSTANT
+    return ""

@@ -1,0 +1,115 @@
+"""What may stand where a verb takes a *source*: a network, a checkpoint on disk, a mapping of names to tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.readers import LazyTensors
+from ts_core.errors import ArgumentTypeError, TsError
+from ts_core.frameworks import parameters, to_numpy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+_SMALL = 1 << 16  # bytes
+_KEPT = 16 << 20  # bytes in all: what they may take if the tensors are not in this machine's own memory
+
+
+def open_source(source: object, **options: Any) -> LazyTensors:
+    """Any source as lazily read tensors; to be closed, or used in a ``with`` statement.
+
+    Args:
+        source: the path of a checkpoint, a network, a mapping of names to tensors, or what this function returned.
+        options: for a path, the keyword arguments of :func:`ts_core.open_checkpoint`.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+        CheckpointError: it is a path, and the file cannot be read.
+    """
+    if isinstance(source, LazyTensors):
+        return source
+    if isinstance(source, str | os.PathLike):
+        from ts_core.checkpoints import open_checkpoint
+
+        return open_checkpoint(source, **options)
+    if isinstance(source, Mapping):
+        return TensorMapping(source)
+    return NetworkTensors(source)
+
+
+@contextmanager
+def borrowed(source: object, **options: Any) -> Iterator[LazyTensors]:
+    """Any source as lazily read tensors, closed afterwards unless the caller had opened it: see :func:`open_source`."""
+    tensors = open_source(source, **options)
+    try:
+        yield tensors
+    finally:
+        if tensors is not source:
+            tensors.close()
+
+
+class TensorMapping(LazyTensors):
+    """A mapping of names to tensors of any framework, which are taken as arrays when they are asked for."""
+
+    def __init__(self, tensors: Mapping[Any, Any]) -> None:
+        for name in tensors:
+            if not isinstance(name, str):
+                raise ArgumentTypeError(f"the names of tensors must be str, not {type(name).__name__}: {name!r}")
+        self._tensors = tensors
+        # To see a tensor as an array costs more than to write a small one: those of the first pass are kept.
+        self._kept: dict[str, Array] = {}
+        room = _KEPT
+        infos = {}
+        for name, tensor in tensors.items():
+            try:
+                array = to_numpy(tensor)
+            except TsError as problem:
+                raise type(problem)(f"{name}: {problem}") from problem
+            infos[name] = TensorInfo(name, array.shape, array.dtype, array.nbytes)
+            if array.nbytes <= min(room, _SMALL):
+                self._kept[name] = array
+                room -= array.nbytes
+        self._index = CheckpointIndex(infos)
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One tensor as an array, sharing its memory where the framework allows."""
+        kept = self._kept.get(name)
+        return to_numpy(self._tensors[name]) if kept is None else kept
+
+
+class NetworkTensors(LazyTensors):
+    """The persistent parameters and buffers of a network, under the names its framework writes into files."""
+
+    def __init__(self, net: object) -> None:
+        self.net = net
+        self.parameters = parameters(net)
+        persistent = [parameter for parameter in self.parameters if parameter.persistent]
+        self._values = {parameter.name: parameter.value for parameter in persistent}
+        self._index = CheckpointIndex({p.name: TensorInfo(p.name, p.shape, p.dtype, _nbytes(p)) for p in persistent})
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+    def read(self, name: str) -> Array:
+        """One parameter as an array, sharing its memory where the framework allows."""
+        return to_numpy(self._values[name])
+
+
+def _nbytes(parameter: Any) -> int:
+    count = parameter.dtype.itemsize
+    for size in parameter.shape:
+        count *= size
+    return int(count)
