@@ -80,6 +80,16 @@ def place_of(array: Array) -> tuple[FileMap, int] | None:
     return base, _address(array) - _address(np.frombuffer(base, np.uint8))
 
 
+def release(array: Array) -> None:
+    """Let go of the pages that an array in a mapped file made present; whoever looks again gets them anew."""
+    if not array.size or (place := place_of(array)) is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    file, offset = place
+    reach = sum((size - 1) * step for size, step in zip(array.shape, array.strides, strict=True) if step > 0)
+    start = offset - offset % mmap.PAGESIZE
+    file.madvise(mmap.MADV_DONTNEED, start, offset + reach + array.itemsize - start)
+
+
 def copy_bytes(source: Array, target: Array) -> None:
     """Copy one contiguous array to another of the same dtype, whether aligned or not.
 

@@ -2,8 +2,8 @@
 
 A plug-in is a module that implements some of these hooks with :data:`hookimpl`, registered under the entry-point group
 ``ts_core``. A hook answers ``None`` for "not mine", and the first other answer wins; a hook that recognised its object
-and then failed raises. Importing the plug-in must not import the framework: recognise a type with :func:`~ts_core.contract.is_instance`
-and import the framework inside the hook that needs it.
+and then failed raises. Importing the plug-in must not import the framework: recognise a type with
+:func:`~ts_core.contract.is_instance` and import the framework inside the hook that needs it.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Crew(Generic[Task, Answer]):
         worker = self._idle.get()
         try:
             sent = None if worker is None else self._portable(task)
-            return self._do(task) if worker is None or sent is None else worker.do(sent)  # type: ignore[no-any-return]
+            return self._do(task) if worker is None or sent is None else worker.do(sent)
         except _WorkerLostError as problem:
             worker = None  # it could not start, or was killed, perhaps for want of memory: we go on without it
             LOGGER.warning("a worker was lost (%s); its share is done in this process", problem)
