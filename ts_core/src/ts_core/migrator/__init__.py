@@ -22,7 +22,6 @@ from ts_core.comparison import (
     pair_files_by_name,
     pair_files_by_number,
     pair_files_by_shape,
-    write_text,
 )
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion import ConversionReport, mapped_rows, save_checkpoint, transfer
@@ -30,6 +29,7 @@ from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, 
 from ts_core.frameworks import framework_of
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
+from ts_core.reporting import write_text
 from ts_core.sources import NetworkTensors, open_source
 
 if TYPE_CHECKING:
@@ -405,7 +405,7 @@ def compare_npy_dir(
         if not isinstance(output_file, str | os.PathLike):
             raise ArgumentTypeError(f"output_file must be a path, not {type(output_file).__name__}")
         _require_folder_of(output_file, "output_file")
-    from ts_core.comparison import as_csv, file_table
+    from ts_core.comparison import file_table
     from ts_core.log import user_logger
 
     user_logger().warning(
@@ -425,7 +425,7 @@ def compare_npy_dir(
     table = file_table(report, with_shapes=compare_shape)
     print(table)
     if output_file is not None:
-        write_text(output_file, as_csv(table))
+        write_text(output_file, table.to_csv())
     return report
 
 
