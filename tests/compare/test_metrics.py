@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ts_core.comparison import _kernel as kernel
-from ts_core.comparison._metrics import BLOCK, Metrics, Sums, Tolerance, boxes, measure, working_dtype
+from ts_core.comparison import _metrics as metrics
+from ts_core.comparison._metrics import BLOCK, Tolerance, boxes, measure, working_dtype
 
 DTYPES = [
     *("bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"),
@@ -178,9 +178,9 @@ def test_the_fast_way_and_the_plain_way_agree(pair, tolerance):
     original, target = pair
     usual = measured(original, target, tolerance)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel, "_fast", lambda *_: False)
+        patch.setattr(metrics, "_fast", lambda *_: False)
         careful = measured(original, target, tolerance)
-    for name in Metrics.__dataclass_fields__:
+    for name in metrics.Metrics.__dataclass_fields__:
         same(getattr(usual, name), getattr(careful, name), name)
 
 
@@ -301,11 +301,11 @@ def test_parts_add_up_to_the_whole():
     rng = np.random.default_rng(0)
     original, target = rng.standard_normal((2, 40, 50))
     whole = measured(original, target)
-    total = Sums()
+    total = metrics.Sums()
     for corner, box in boxes(original.shape, 333):
         total.add(measure(original[box], target[box], DEFAULT, corner))
     parts = total.metrics(np.dtype(np.float64))
-    for name in Metrics.__dataclass_fields__:
+    for name in metrics.Metrics.__dataclass_fields__:
         same(getattr(parts, name), getattr(whole, name), name)
 
 
