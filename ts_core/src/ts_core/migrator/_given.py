@@ -48,6 +48,7 @@ def torch_tensors(file_path: StrPath | None, tensors: Mapping[str, Any] | None) 
 
 
 def require_same_names(found: WeightMap, source: LazyTensors) -> None:
+    """Raise WeightMapError, which lists the names, unless the map and the source hold the same ones."""
     mapped, _ = found.to_pair()
     problems = []
     if lacking := [name for name in mapped if name not in source]:

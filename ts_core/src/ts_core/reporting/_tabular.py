@@ -111,7 +111,7 @@ class Tabular(Generic[Row]):
 def _json_value(value: Any) -> Any:
     if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    return [_json_value(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _written(text: str, path: StrPath | None) -> str:
