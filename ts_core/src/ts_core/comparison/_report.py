@@ -86,6 +86,8 @@ class Report(Tabular[Comparison]):
         target: what the target is, in words.
     """
 
+    rows: tuple[Comparison, ...]
+
     def __init__(self, rows: Iterable[Comparison], original: str = "original", target: str = "target") -> None:
         self.rows = tuple(rows)
         self.original = original

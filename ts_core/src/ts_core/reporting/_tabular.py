@@ -22,12 +22,13 @@ class Tabular(Generic[Row]):
     """A report: rows, and the ways to look at them and to take them along.
 
     A report has its ``rows``, says in ``_columns`` what each holds, and in ``_facts`` what is true of the whole.
-
-    Attributes:
-        rows: one for each thing that the report tells of; a false one is a failure.
     """
 
-    rows: Sequence[Row]
+    if TYPE_CHECKING:  # a report may keep its rows or make them when asked
+
+        @property
+        def rows(self) -> Sequence[Row]:
+            """One for each thing that the report tells of; a false one is a failure."""
 
     def _columns(self) -> Sequence[Column[Row]]:
         """The columns: those with a key are recorded, those with a title are shown."""
