@@ -7,22 +7,10 @@ from typing import Any
 
 import click
 
-from ts_core.contract.dtypes import dtype_name
-from ts_core.contract.nouns import TensorInfo
-from ts_core.reporting import Column, Table
+from ts_core.reporting import Align, listing
 
-_COLUMNS = (
-    Column[TensorInfo]("name", lambda info: info.name, "name", align="l"),
-    Column[TensorInfo]("shape", lambda info: info.shape, "shape", align="l"),
-    Column[TensorInfo]("dtype", lambda info: dtype_name(info.dtype), "dtype", align="l"),
-    Column[TensorInfo]("bytes", lambda info: info.nbytes, "bytes", "{:,}".format, align="r"),
-)
-
-_SECTIONS = (
-    Column[Any]("section", lambda section: section.name or "-", "section", align="l"),
-    Column[Any]("kind", lambda section: section.kind, "kind", align="l"),
-    Column[Any]("tensors", lambda section: len(section.tensors), "tensors", "{:,}".format, align="r"),
-)
+_TENSORS: dict[str, Align] = {"name": "l", "shape": "l", "dtype": "l", "bytes": "r"}
+_SECTIONS: dict[str, Align] = {"section": "l", "kind": "l", "tensors": "r"}
 
 
 @click.command(short_help="List the tensors of a checkpoint.")
@@ -34,16 +22,18 @@ def command(path: str, **options: Any) -> None:
     import reprlib
 
     from ts_core.checkpoints import open_checkpoint
+    from ts_core.contract.dtypes import dtype_name
 
     with open_checkpoint(path, **options) as checkpoint:
         infos = list(checkpoint.index.values())
-        click.echo(Table(_COLUMNS, infos))
+        rows = [(info.name, info.shape, dtype_name(info.dtype), f"{info.nbytes:,}") for info in infos]
+        click.echo(listing(_TENSORS, rows))
         elements = sum(math.prod(info.shape) for info in infos)
         total = sum(info.nbytes for info in infos)
         noun = "tensor" if len(infos) == 1 else "tensors"
         click.echo(f"{checkpoint.format}: {len(infos):,} {noun}, {elements:,} elements, {total:,} bytes")
         sections = getattr(checkpoint.index, "sections", ())
         if len(sections) > 1:
-            click.echo(Table(_SECTIONS, sections))
+            click.echo(listing(_SECTIONS, [(s.name or "-", s.kind, f"{len(s.tensors):,}") for s in sections]))
         for name, value in checkpoint.metadata.items():
             click.echo(f"{name}: {reprlib.repr(value)}")

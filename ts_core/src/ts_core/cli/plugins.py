@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import itemgetter
-
 import click
 
-from ts_core.reporting import Column, Table
+from ts_core.reporting import listing
 
 
 @click.command(short_help="List the plug-ins, and what is broken.")
@@ -27,11 +24,7 @@ def command(check: bool, verbose: bool) -> None:
         files = ", ".join(suffix for suffixes in info.formats.values() for suffix in suffixes)
         state = "; ".join(filter(None, [problem, *info.conflicts])) or "ok"
         rows.append((info.name, info.version or "-", info.plugin, files, state))
-    click.echo(_table(rows, "framework", "version", "plug-in", "files", "state"))
+    click.echo(listing(dict.fromkeys(("framework", "version", "plug-in", "files", "state"), "l"), rows))
     if verbose:
         hooks = [(hook, ", ".join(names) or "-") for hook, names in registry().who_answers().items()]
-        click.echo(_table(hooks, "hook", "answered by, in order"))
-
-
-def _table(rows: Sequence[tuple[str, ...]], *titles: str) -> Table[tuple[str, ...]]:
-    return Table([Column("", itemgetter(i), title, align="l") for i, title in enumerate(titles)], rows)
+        click.echo(listing({"hook": "l", "answered by, in order": "l"}, hooks))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Generic, Literal, TypeVar
 
 Row = TypeVar("Row")
@@ -74,6 +75,14 @@ class Table(Generic[Row]):
     def to_csv(self) -> str:
         """The cells as CSV, in the words of the text table, without its title."""
         return csv_text(self.titles, (map(str, cells) for cells in self.cells()))
+
+
+def listing(titles: Mapping[str, Align], rows: Iterable[Sequence[Any]]) -> Table[Sequence[Any]]:
+    """A table of rows that are cells already, under titles with their alignment."""
+    columns: list[Column[Sequence[Any]]] = [
+        Column("", itemgetter(i), title, align=align) for i, (title, align) in enumerate(titles.items())
+    ]
+    return Table(columns, rows)
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
