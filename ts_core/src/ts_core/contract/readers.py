@@ -79,6 +79,11 @@ class LazyTensors(Mapping[str, "Array"]):
         """
         return [self.read(name)]
 
+    @property
+    def travels(self) -> bool:
+        """Whether it can be pickled, to be opened again in another process, instead of its arrays being sent there."""
+        return False
+
     def close(self) -> None:
         """Let go of what is held open; arrays that were handed out stay valid."""
 

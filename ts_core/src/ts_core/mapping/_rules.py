@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ts_core.contract.nouns import LayerRule
+from ts_core.frameworks import registry
 
 
 def layer_rules(tensors: Any) -> tuple[LayerRule, ...]:
     """The rules that may explain the names of an opened file: of the framework that wrote it, or of all."""
-    from ts_core.frameworks import registry
-
     tables = registry().each("layer_rules")
     framework = getattr(tensors, "format", None)
     if framework not in tables:

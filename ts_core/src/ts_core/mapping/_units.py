@@ -7,7 +7,7 @@ from which :mod:`ts_core.mapping._inference` reads what it can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,10 @@ class Slot:
         """What has to agree with the partner: the place in the layer, and the sizes without axes of size 1."""
         return _PLACES.get(self.role, self.role), tuple(size for size in self.canonical if size != 1)
 
+    def stored(self) -> tuple[Slot, ...]:
+        """The tensors that it is stored as: itself, or its parts."""
+        return self.parts or (self,)
+
 
 @dataclass(eq=False, slots=True)
 class Unit:
@@ -85,6 +89,10 @@ class Unit:
     position: int
     lone: bool = False
     slots: dict[str, Slot] = field(default_factory=dict)
+
+    def stored(self) -> Iterator[Slot]:
+        """Its tensors as they are stored."""
+        return (part for slot in self.slots.values() for part in slot.stored())
 
     @property
     def family(self) -> str | None:
