@@ -86,6 +86,18 @@ class LazyTensors(Mapping[str, "Array"]):
         """Shape, dtype and size of one tensor, without reading it. Raises KeyError for an unknown name."""
         return self.index[name]
 
+    def nbytes(self, name: str) -> int:
+        """The size of one tensor in bytes, roughly where that is known sooner than its shape."""
+        return self.info(name).nbytes
+
+    @property
+    def travels(self) -> bool:
+        """Whether it comes from files and can be pickled: it is opened again where it is unpickled.
+
+        There, another file of the same name is a CheckpointError.
+        """
+        return False
+
     @property
     def metadata(self) -> Mapping[str, object]:
         """The entries that are no tensors: epochs, notes."""
