@@ -20,7 +20,7 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Identity = tuple[int, ...]  # of a file, as FileMap has it
+Identity = tuple[int, int, int]  # inode, size, and time of the last change in ns
 
 _npy: Any = np.lib.format  # its functions are not typed
 
@@ -111,23 +111,20 @@ class NpyFiles(LazyTensors):
         self.path = folder
         self.names = tuple(files)
         self._folder, self._files = str(folder), files
-        self._index: CheckpointIndex | None = None
 
     def __reduce__(self) -> tuple[type[NpyFiles], tuple[Path, Mapping[str, tuple[str, Identity]]]]:
         return NpyFiles, (self.path.absolute(), self._files)
 
-    @property
+    @functools.cached_property
     def index(self) -> CheckpointIndex:
         """Names, shapes and dtypes. Raises CheckpointError for the first file that holds no array of numbers."""
-        if self._index is None:
-            infos = {}
-            for name in self.names:
-                with _Opened(*self._place(name)) as file:
-                    file.header.require_numbers(file.path)
-                    file.require_whole()
+        infos = {}
+        for name in self.names:
+            with _Opened(*self._place(name)) as file:
+                file.header.require_numbers(file.path)
+                file.require_whole()
                 infos[name] = file.info(name)
-            self._index = CheckpointIndex(infos)
-        return self._index
+        return CheckpointIndex(infos)
 
     def info(self, name: str) -> TensorInfo:
         """Shape and dtype from the header of one file. Raises CheckpointError when it has none."""
@@ -136,7 +133,7 @@ class NpyFiles(LazyTensors):
 
     def nbytes(self, name: str) -> int:
         """The size of a file, which need not be opened for it; 0 when there was none."""
-        return self._files[name][1][2] if name in self._files else 0
+        return self._files[name][1][1] if name in self._files else 0
 
     def read(self, name: str) -> Array:
         """The array in a file, read-only, a view of the mapped file when it is large.
@@ -183,15 +180,18 @@ class _Opened:
         except OSError as problem:
             raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
         try:
-            status = os.fstat(self._file.fileno())
-            if identity not in (None, identity_of(status)):
-                raise CheckpointError(f"{path}: the file was replaced or changed after it had been opened")
-            self._size = status.st_size
-            self._head = self._file.read(self._size if self._size < _MAPPED else MAX_HEADER) or b""
-            self.header = read_header(self._head, path)
+            self._read_header(identity)
         except BaseException:
             self._file.close()
             raise
+
+    def _read_header(self, identity: Identity | None) -> None:
+        status = os.fstat(self._file.fileno())
+        if identity not in (None, identity_of(status)):
+            raise CheckpointError(f"{self.path}: the file was replaced or changed after it had been opened")
+        self._size = status.st_size
+        self._head = self._file.read(self._size if self._size < _MAPPED else MAX_HEADER) or b""
+        self.header = read_header(self._head, self.path)
 
     def info(self, name: str) -> TensorInfo:
         return TensorInfo(name, self.header.shape, self.header.dtype, self.header.nbytes)
@@ -216,8 +216,8 @@ class _Opened:
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Device, inode, size, and time of the last change in ns: see :class:`FileMap`."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    """What tells a file from another of the same path, on every machine: devices have other numbers elsewhere."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def npy_folder(folder: Path, *, bare: bool = True) -> NpyFiles:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints._arrays import NpyFiles, identity_of
+from ts_core.checkpoints._arrays import identity_of, npy_folder
 from ts_core.checkpoints._formats import SHARDED, create_file, format_of, open_file
-from ts_core.checkpoints._sharded import index_bytes, index_path, parse_size, shard_paths, split
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
@@ -130,13 +130,14 @@ def open_checkpoint(
 
 
 def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
-    """As :func:`open_checkpoint`, but of a folder of ``.npy`` files nothing is opened: see :class:`NpyFiles`."""
-    place, chosen = Path(path), OpenOptions(**options)
-    reader = open_file(place, chosen)
-    if not (isinstance(reader, NpyFiles) and place.is_dir()):
-        return Checkpoint(place, reader, chosen)
-    prefix = chosen.strip_prefix
-    return reader.renamed(_without_prefix(place, reader.names, prefix)) if prefix else reader
+    """As :func:`open_checkpoint`, but no file of a folder of ``.npy`` files is opened: see :class:`NpyFiles`."""
+    place = Path(path)
+    if not place.is_dir() or any(place.glob(f"*{INDEX_SUFFIX}")) or options.get("key"):
+        return open_checkpoint(place, **options)
+    files, prefix = npy_folder(place), options.get("strip_prefix")
+    if not files:
+        return open_checkpoint(place, **options)  # it says what is missing
+    return files.renamed(_without_prefix(place, files, prefix)) if prefix else files
 
 
 def write_checkpoint(

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ts_core.checkpoints import saved_order
 from ts_core.comparison._applicable import Excuses
-from ts_core.comparison._folders import NamePair, NpyFolder, saved_order
+from ts_core.comparison._folders import NamePair
 from ts_core.comparison._pieces import Pair
 from ts_core.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from ts_core.checkpoints import NpyFiles
+    from ts_core.contract.nouns import TensorInfo
     from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
 
@@ -44,15 +47,22 @@ def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None 
     pairs = []
     for name in original:
         if name not in goals:
-            pairs.append(Pair(name, None, info=original.info(name), excuse=unpaired.in_target(name, name)))
+            pairs.append(Pair(name, None, info=_info(original, name), excuse=unpaired.in_target(name, name)))
         for new in goals.get(name, ()):
             shown = " + ".join(sources[new])
             if new in target:
                 pairs.append(Pair(new, new, shown))
             else:
-                pairs.append(Pair(name, None, shown, original.info(name), unpaired.in_target(name, new)))
+                pairs.append(Pair(name, None, shown, _info(original, name), unpaired.in_target(name, new)))
     left = (name for name in target if name not in sources)
     return [*pairs, *(Pair(None, name, excuse=unpaired.in_original(name)) for name in left)]
+
+
+def _info(source: LazyTensors, name: str) -> TensorInfo | None:
+    try:
+        return source.info(name)
+    except CheckpointError:  # a damaged file
+        return None
 
 
 class _Unpaired:
@@ -126,7 +136,7 @@ def pair_files_by_number(original: Sequence[str], target: Sequence[str]) -> list
 
 
 def pair_files_by_shape(
-    original: NpyFolder, target: NpyFolder, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
+    original: NpyFiles, target: NpyFiles, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
 ) -> list[NamePair]:
     """Pair the files of two folders so that their sequences of shapes align at the least cost; see :func:`align`.
 
@@ -139,7 +149,7 @@ def pair_files_by_shape(
     return [(None if i is None else original.names[i], None if j is None else target.names[j]) for i, j in aligned]
 
 
-def _shape_or_path(folder: NpyFolder, name: str) -> object:
+def _shape_or_path(folder: NpyFiles, name: str) -> object:
     try:
         return folder.info(name).shape
     except CheckpointError:

@@ -25,7 +25,10 @@ class CheckpointReader(Protocol):
     """
 
     format: str
-    index: CheckpointIndex
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """An attribute will do."""
 
     def read(self, name: str) -> Array:
         """The tensor of this name: a read-only view of the mapped file, which may outlive the reader.

@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.contract.transforms import InsertAxis, Transform, from_json
-from ts_core.errors import ArgumentTypeError, WeightMapError, WeightMapNotFoundError
+from ts_core.errors import ArgumentTypeError, CheckpointError, WeightMapError, WeightMapNotFoundError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -449,21 +450,35 @@ class MappedTensors(LazyTensors):
     """A source seen through a weight map."""
 
     def __init__(self, source: LazyTensors, entries: Iterable[MapEntry]) -> None:
-        self._source = source
-        self._where: dict[str, tuple[MapEntry, int]] = {}
-        infos: dict[str, TensorInfo] = {}
-        entries = tuple(entries)
-        _require_names(entries, source.index)
-        for entry in entries:
-            for position, info in enumerate(_target_infos(entry, source.index)):
-                infos[info.name] = info
-                self._where[info.name] = (entry, position)
-        self._index = CheckpointIndex(infos, source.index.metadata)
+        self._source, self._entries = source, tuple(entries)
+        self._where = {name: (entry, place) for entry in self._entries for place, name in enumerate(entry.target)}
+        self._infos: dict[str, TensorInfo] = {}
+        self._index: CheckpointIndex | None = None
+        _require_names(self._entries, source)
+        for entry in self._entries:
+            with suppress(CheckpointError):  # a damaged file, which need not keep anybody from the others
+                self._infos |= {info.name: info for info in _target_infos(entry, source)}
+
+    def __reduce__(self) -> tuple[type[MappedTensors], tuple[LazyTensors, tuple[MapEntry, ...]]]:
+        return MappedTensors, (self._source, self._entries)
+
+    @property
+    def travels(self) -> bool:
+        """As the source does."""
+        return self._source.travels
 
     @property
     def index(self) -> CheckpointIndex:
-        """The target's names, shapes and dtypes."""
+        """The target's names, shapes and dtypes. Raises CheckpointError for a damaged file of the source."""
+        if self._index is None:
+            self._index = CheckpointIndex({name: self.info(name) for name in self._where}, self._source.metadata)
         return self._index
+
+    def info(self, name: str) -> TensorInfo:
+        """Shape, dtype and size of one tensor. Raises CheckpointError when its file is damaged."""
+        if name not in self._infos:
+            self._infos |= {info.name: info for info in _target_infos(self.entry(name), self._source)}
+        return self._infos[name]
 
     def read(self, name: str) -> Array:
         """One tensor under its target name, in the target's layout."""
@@ -484,10 +499,19 @@ class MappedTensors(LazyTensors):
         """Close the source."""
         self._source.close()
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._where
 
-def _require_names(entries: Iterable[MapEntry], index: CheckpointIndex) -> None:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._where)
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+
+def _require_names(entries: Iterable[MapEntry], source: Collection[str]) -> None:
     names = [name for entry in entries for name in entry.source]
-    missing = [name for name in names if name not in index]
+    missing = [name for name in names if name not in source]
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         raise WeightMapError(
@@ -496,8 +520,8 @@ def _require_names(entries: Iterable[MapEntry], index: CheckpointIndex) -> None:
         )
 
 
-def _target_infos(entry: MapEntry, index: CheckpointIndex) -> Iterator[TensorInfo]:
-    sources = [index[name] for name in entry.source]
+def _target_infos(entry: MapEntry, source: LazyTensors) -> Iterator[TensorInfo]:
+    sources = [source.info(name) for name in entry.source]
     shapes = tuple(info.shape for info in sources)
     try:
         shapes = entry.transform.shapes(*shapes) if entry.transform else shapes
