@@ -1,4 +1,4 @@
-"""The house is as docs/design.md draws it: rooms, arrows that go down only, private modules, plug-ins on the contract."""
+"""The house is as docs/design.md draws it: rooms, arrows that go down, private modules, plug-ins on the contract."""
 
 import ast
 import inspect
@@ -37,11 +37,17 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno}: a relative import"
             inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            found = [name if (CORE.parent / name.replace(".", "/")).with_suffix(".py").exists() else "" for name in inner]
+            found = [
+                name if (CORE.parent / name.replace(".", "/")).with_suffix(".py").exists() else "" for name in inner
+            ]
             found = [name or str(node.module) for name in found]
         else:
             continue
         yield from ((name, node.lineno) for name in found if name.partition(".")[0] == "ts_core")
+
+
+def is_module(name: str) -> bool:
+    return (CORE.parent / name.replace(".", "/")).with_suffix(".py").exists()
 
 
 def room_of(module: str) -> str:
@@ -92,7 +98,10 @@ def test_no_room_enters_another_ones_private_modules(module):
 
 
 def test_no_circles():
-    graph = {module: {name for name, _ in imports(file) if name in FILES and name != module} for module, file in FILES.items()}
+    graph = {
+        module: {name for name, _ in imports(file) if name in FILES and name != module}
+        for module, file in FILES.items()
+    }
     graph = {module: names - {module.rpartition(".")[0]} for module, names in graph.items() if room_of(module)}
     try:
         list(TopologicalSorter(graph).static_order())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ts_core.checkpoints._arrays import identity_of, npy_folder
 from ts_core.checkpoints._formats import SHARDED, create_file, format_of, open_file
-from ts_core.checkpoints._sharded import index_bytes, index_path, parse_size, shard_paths, split
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
@@ -33,14 +34,20 @@ class Checkpoint(LazyTensors):
         format: the name of its format, ``"torch"``, ``"mindspore"``, ``"safetensors"``, ``"npz"``, ``"npy"``.
     """
 
-    def __init__(self, path: Path, reader: CheckpointReader, strip_prefix: str | None = None) -> None:
+    travels = True
+
+    def __init__(self, path: Path, reader: CheckpointReader, options: OpenOptions) -> None:
         self.path = path
         self.format = reader.format
-        self._reader = reader
+        self._reader, self._options = reader, options
+        self._identity = tuple(identity_of(file.stat()) for file in getattr(reader, "files", (path,)))
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
-        if strip_prefix:
-            self._names, self._index = _stripped(path, reader.index, strip_prefix)
+        if options.strip_prefix:
+            self._names, self._index = _stripped(path, reader.index, options.strip_prefix)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self.path.absolute(), self._options, self._identity)
 
     @property
     def index(self) -> CheckpointIndex:
@@ -64,18 +71,31 @@ class Checkpoint(LazyTensors):
         return f"<Checkpoint {str(self.path)!r}, {self.format}, {len(self)} tensors>"
 
 
+def _opened_again(path: Path, options: OpenOptions, identity: object) -> Checkpoint:
+    checkpoint = Checkpoint(path, open_file(path, options), options)
+    if checkpoint._identity != identity:
+        raise CheckpointError(f"{path}: the file was replaced or changed after it had been opened")
+    return checkpoint
+
+
 def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str, str], CheckpointIndex]:
-    names = {name.removeprefix(prefix): name for name in index}
-    if len(names) < len(index):
-        raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
-    if not any(name.startswith(prefix) for name in index):
-        first = next(iter(index), None)
-        raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
+    names = _without_prefix(path, index, prefix)
     infos = {
         short: TensorInfo(short, index[name].shape, index[name].dtype, index[name].nbytes)
         for short, name in names.items()
     }
     return names, CheckpointIndex(infos, index.metadata)
+
+
+def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:
+    """Each name without the prefix → the name. Raises ArgumentError: see :func:`open_checkpoint`."""
+    short = {name.removeprefix(prefix): name for name in names}
+    if len(short) < len(names):
+        raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
+    if not any(name.startswith(prefix) for name in names):
+        first = next(iter(names), None)
+        raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
+    return short
 
 
 def open_checkpoint(
@@ -106,7 +126,18 @@ def open_checkpoint(
     """
     options = OpenOptions(key=key, strip_prefix=strip_prefix, verify=verify, trust_pickle=trust_pickle)
     place = Path(path)
-    return Checkpoint(place, open_file(place, options), strip_prefix)
+    return Checkpoint(place, open_file(place, options), options)
+
+
+def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
+    """As :func:`open_checkpoint`, but no file of a folder of ``.npy`` files is opened: see :class:`NpyFiles`."""
+    place = Path(path)
+    if not place.is_dir() or any(place.glob(f"*{INDEX_SUFFIX}")) or options.get("key"):
+        return open_checkpoint(place, **options)
+    files, prefix = npy_folder(place), options.get("strip_prefix")
+    if not files:
+        return open_checkpoint(place, **options)  # it says what is missing
+    return files.renamed(_without_prefix(place, files, prefix)) if prefix else files
 
 
 def write_checkpoint(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ts_core.checkpoints import _npy as npy
 from ts_core.checkpoints import _safetensors as safetensors
+from ts_core.checkpoints._arrays import MAGIC, npy_file, npy_folder
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader
 from ts_core.contract.files import MappedFile
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
@@ -47,8 +48,8 @@ def open_file(path: Path, options: OpenOptions) -> CheckpointReader:
         return safetensors.SafetensorsReader(path)
     if path.name.endswith(INDEX_SUFFIX):
         return ShardedReader(path, lambda shard: open_file(shard, options))
-    if head.startswith(npy.MAGIC):
-        return npy.NpyReader(npy.npy_file(path))
+    if head.startswith(MAGIC):
+        return npy_file(path)
     if head.startswith(b"PK") and _is_npz(path):
         return npy.NpzReader(path, options.verify)
     from ts_core.frameworks import registry
@@ -77,8 +78,8 @@ def _open_folder(path: Path, options: OpenOptions) -> CheckpointReader:
         raise CheckpointError(f"{path}: several indexes ({', '.join(i.name for i in indexes)}); name the one to open")
     if indexes:
         return open_file(indexes[0], options)
-    if arrays := npy.npy_folder(path):
-        return npy.NpyReader(arrays)
+    if arrays := npy_folder(path):
+        return arrays
     raise CheckpointError(f"{path}: the folder holds neither .npy files nor an index of shards (*{INDEX_SUFFIX})")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ts_core.comparison._sums import METRICS, Index, Metrics, Sums, Tolerance, larger, scalar, worse
-from ts_core.contract.file_map import copy_bytes
+from ts_core.contract.file_map import copy_bytes, release
 
 __all__ = ["BLOCK", "METRICS", "Metrics", "Sums", "Tolerance", "boxes", "measure", "scalar", "working_dtype"]
 
@@ -332,13 +332,21 @@ def boxes(shape: Index, limit: int, first: tuple[int, ...] = ()) -> Iterator[tup
         yield corner, tuple(slice(start, start + size) for start, size in zip(corner, sizes, strict=True))
 
 
+def fastest_axis(array: Array) -> int:
+    """The axis along which the elements of an array lie closest together."""
+    return min(range(array.ndim), key=lambda axis: (array.shape[axis] == 1, abs(array.strides[axis])), default=0)
+
+
 def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Array]]:
-    """Corresponding blocks of two arrays of one shape, and the corner of each."""
+    """Corresponding blocks of two arrays of one shape, and the corner of each.
+
+    Of two vectors, the pages of a mapped file are let go with their block; of other arrays, blocks may share them.
+    """
     if not original.size:
         return
-    fastest = tuple(
-        min(range(array.ndim), key=lambda axis: (array.shape[axis] == 1, abs(array.strides[axis])), default=0)
-        for array in (original, target)
-    )
-    for corner, box in boxes(original.shape, BLOCK, fastest):
-        yield corner, original[box], target[box]
+    for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
+        x, y = original[box], target[box]
+        yield corner, x, y
+        if len(corner) == 1:
+            release(x)
+            release(y)

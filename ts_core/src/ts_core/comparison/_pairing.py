@@ -10,13 +10,15 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ts_core.checkpoints import saved_order
 from ts_core.comparison._alignment import align
 from ts_core.comparison._applicable import Excuses
-from ts_core.comparison._folders import NamePair, NpyFolder, saved_order
+from ts_core.comparison._folders import NamePair
 from ts_core.comparison._pieces import Pair
 from ts_core.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from ts_core.checkpoints import NpyFiles
     from ts_core.contract.nouns import TensorInfo
     from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
@@ -147,7 +149,7 @@ def pair_files_by_number(original: Sequence[str], target: Sequence[str]) -> list
 
 
 def pair_files_by_shape(
-    original: NpyFolder, target: NpyFolder, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
+    original: NpyFiles, target: NpyFiles, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
 ) -> list[NamePair]:
     """Pair the files of two folders so that their sequences of shapes align at the least cost; see :func:`align`.
 
@@ -158,7 +160,7 @@ def pair_files_by_shape(
     return [(None if i is None else original.names[i], None if j is None else target.names[j]) for i, j in aligned]
 
 
-def _shape_or_path(folder: NpyFolder, name: str) -> object:
+def _shape_or_path(folder: NpyFiles, name: str) -> object:
     try:
         return folder.info(name).shape
     except CheckpointError:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ts_core.comparison import (
     NamePair,
-    NpyFolder,
     Report,
     check_names,
     check_tolerances,
-    compare_folders,
+    compare_opened,
     file_table,
     pair_files_by_name,
     pair_files_by_number,
     pair_files_by_shape,
+    saved_files,
 )
 from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.migrator._given import StrPath
@@ -24,6 +24,8 @@ from ts_core.reporting import require_folder, write_text
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from ts_core.checkpoints import NpyFiles
 
 
 def compare_npy_dir(
@@ -64,7 +66,7 @@ def compare_npy_dir(
         ArgumentError: a folder does not exist, or holds no ``.npy`` file; the message names the parameter.
         ComparisonError: no file has a partner.
     """
-    original, target = NpyFolder(orig_dir, "orig_dir"), NpyFolder(target_dir, "target_dir")
+    original, target = saved_files(orig_dir, "orig_dir"), saved_files(target_dir, "target_dir")
     if name_map_list is None:
         name_map_list = get_name_map_list_by_name(orig_dir, target_dir)
     names = check_names(name_map_list)
@@ -82,11 +84,12 @@ def compare_npy_dir(
         orig_dir,
         target_dir,
     )
-    report = compare_folders(
+    report = compare_opened(
         original,
         target,
-        names,
         tolerances,
+        names=names,
+        labels=(str(original.path), str(target.path)),
         workers=num_processes if workers is None else workers,
         executor=executor,
         progress=True,
@@ -169,8 +172,8 @@ def get_name_map_list_by_shape_edit_distance(
     return pairs
 
 
-def _folders(orig_dir: StrPath, target_dir: StrPath) -> tuple[NpyFolder, NpyFolder]:
-    folders = NpyFolder(orig_dir, "orig_dir"), NpyFolder(target_dir, "target_dir")
+def _folders(orig_dir: StrPath, target_dir: StrPath) -> tuple[NpyFiles, NpyFiles]:
+    folders = saved_files(orig_dir, "orig_dir"), saved_files(target_dir, "target_dir")
     for parameter, folder in zip(("orig_dir", "target_dir"), folders, strict=True):
         if not folder.names:
             raise ArgumentError(f"{parameter}: there is no .npy file in the folder {str(folder.path)!r}")
