@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
+from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
 
 Shape = tuple[int, ...]
@@ -19,9 +20,6 @@ MISSING = "Missing in source"
 UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
 _FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS)
-
-# How tables call a framework.
-_TITLES = {"torch": "torch", "mindspore": "MindSpore", "jax": "JAX"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +79,8 @@ class ConversionReport:
         """The rows as a table, without the notes."""
         from prettytable import PrettyTable
 
-        source = _TITLES.get(self.source_framework or "", self.source_framework or "source")
-        target = _TITLES.get(self.target_framework or "", self.target_framework or "target")
+        source = title_of(self.source_framework or "source")
+        target = title_of(self.target_framework or "target")
         table = PrettyTable(title="The list of conversion result")
         table.field_names = [
             f"Parameter name of {source}",
