@@ -12,9 +12,8 @@ import pytest
 
 import ts_core as ts
 from ts_core.contract.nouns import Parameter
-from ts_core.errors import TsError
 from ts_core.testing._suite._cases import LayerCase, NetCase
-from ts_core.testing._suite._promises import dtype_called, promise
+from ts_core.testing._suite._promises import dtype_called, kept, promise
 from ts_core.testing.reference import DEFINITIONS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -138,18 +137,14 @@ class Suite:
 
     def load(self, net: Any, arrays: Mapping[str, Array]) -> Any:
         """Load arrays by name, through the core; the network that holds them."""
-        try:
-            return ts.load_parameters(net, arrays).network
-        except TsError as problem:
-            promise(False, "arrays of the shapes that a network tells can be loaded", str(problem))
+        text = "load_parameters takes arrays of the shapes that a network tells, and answers the network"
+        answer = kept(text, lambda: ts.load_parameters(net, arrays).network)
+        promise(type(answer) is type(net), text, f"{answer!r}")
+        return answer
 
     def parameters(self, net: object) -> list[Parameter]:
         """What the core makes of `iter_parameters`, `iter_layers` and `layer_rules`."""
-        try:
-            return ts.parameters(net)
-        except TsError as problem:
-            promise(False, "iter_parameters recognises the framework's networks", str(problem))
-            raise
+        return kept("iter_parameters and iter_layers read the framework's networks", lambda: ts.parameters(net))
 
     def values(self, net: object) -> dict[str, Array]:
         """Name → a copy of the array of every persistent parameter."""

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Answer = TypeVar("Answer")
 
 
 def promise(kept: bool, promise: str, detail: str | None = "") -> None:
     """Fail the test with the promise that was broken."""
     if not kept:
         pytest.fail(f"broken promise: {promise}" + (f"\n  {detail}" if detail else ""), pytrace=False)
+
+
+def kept(text: str, function: Callable[[], Answer]) -> Answer:
+    """What the function answers; an exception breaks the promise."""
+    try:
+        return function()
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+    return pytest.fail(f"broken promise: {text}\n  {reason}", pytrace=False)
 
 
 def same(actual: object, expected: Array, text: str) -> None:
