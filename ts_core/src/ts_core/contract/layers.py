@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 REQUIRED, OPTIONAL = "required", "optional"
 #: A parameter that only counts: a layer may lack it without being another layer.
 COUNTER = "counter"
+#: What a second-order optimizer keeps beside the parameters of the layer itself.
+OPTIMIZER = "optimizer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Setting:
     """One setting of a layer.
 
     Attributes:
-        meaning: what it is, in which unit and convention.
+        meaning: what it is, in which unit and convention; empty when torch's documentation leaves no question.
         default: what most frameworks take when it is not given; ``...`` when there is no such value.
     """
 
@@ -37,8 +39,8 @@ class Kind:
     Attributes:
         name: ``"batch_norm2d"``.
         family: the name without what does not matter for parameters: dimensions, synchronisation, pooling of a lookup.
-        roles: role → :data:`REQUIRED`, :data:`OPTIONAL` or :data:`COUNTER`. ``{n}`` stands for the number of a layer,
-            ``{gate}`` for one of `gates`.
+        roles: role → :data:`REQUIRED`, :data:`OPTIONAL`, :data:`COUNTER` or :data:`OPTIMIZER`. ``{n}`` stands for the
+            number of a layer, ``{gate}`` for one of `gates`.
         rank: the number of axes of the canonical ``weight``; None for a kind that has none.
         settings: name → :class:`Setting`.
         dimensions: how many axes of space it works on, where there is one kind for each number; else None.
@@ -71,37 +73,43 @@ class Kind:
         return pattern in self.roles
 
 
-# What settings mean; those that are not listed are what their name says.
+# What settings mean, in units and conventions.
 _MEANINGS: Mapping[str, str] = {
     "affine": "whether it scales and shifts by parameters",
     "align_corners": "whether the corner elements of input and output lie upon each other",
-    "approximate": "which approximation of the error function",
     "batch_first": "whether the batch is the first axis, before time",
     "bias": "whether there is one",
     "bidirectional": "whether it also runs backwards in time",
     "ceil_mode": "whether the size of the output is rounded up",
     "count_include_pad": "whether padded zeros count in the average",
-    "dilation": "distance of the taps of the window, in elements for each axis",
-    "dim": "axis",
+    "dilation": "distance of the taps of the window: elements, for each axis",
     "dropout": "probability of dropping, in training",
     "elementwise_affine": "whether it scales (and shifts) by parameters",
+    "end_dim": "last axis that is flattened; the batch is axis 0",
     "eps": "added to the variance before its root",
-    "groups": "number of groups of channels that are worked on apart",
-    "kernel_size": "size of the window, in elements for each axis",
+    "groups": "groups of channels that are worked on apart",
+    "hidden_size": "units",
+    "input_size": "features of the input",
+    "kernel_size": "size of the window: elements, for each axis",
     "lambd": "half of the width of the interval around zero",
-    "max_norm": "rows that are longer are scaled to this length when they are looked up",
+    "layer_norm_eps": "added to the variance before its root",
+    "max_norm": "length to which longer rows are scaled when they are looked up",
     "momentum": "share of the new value in the running statistics",
     "negative_slope": "factor below zero",
-    "nonlinearity": "function of the sum, tanh or relu",
+    "nonlinearity": "function of the sum: tanh, relu",
+    "norm_first": "whether norms stand before attention and feed-forward, not behind their sums",
     "norm_type": "p of the p-norm",
-    "output_size": "size of the output, in elements for each axis",
+    "output_padding": "elements added behind the end of the output, for each axis",
+    "output_size": "size of the output: elements, for each axis",
     "p": "probability of dropping, in training",
     "padding_idx": "row that takes no gradient",
     "padding_mode": "what is put outside of the edges: zeros, reflect, replicate, circular",
-    "pads": "elements put before the begin and behind the end of each axis: (begin, end) for each",
+    "pads": "elements put before the begin and behind the end: a pair for each axis",
+    "proj_size": "features to which the hidden state is projected, 0 for no projection",
     "reduction": "mean, sum or none, over the elements of the batch",
-    "stride": "step of the window, in elements for each axis",
-    "track_running_stats": "whether it keeps running statistics and works with them outside of training",
+    "start_dim": "first axis that is flattened; the batch is axis 0",
+    "stride": "step of the window: elements, for each axis",
+    "track_running_stats": "whether it keeps running statistics, and works with them outside of training",
 }
 _SPACE = (1, 2, 3)
 
@@ -109,7 +117,7 @@ _SPACE = (1, 2, 3)
 def _settings(names: str = "", **defaults: object) -> dict[str, Setting]:
     """Settings without a default, by names with blanks between; and settings with one."""
     given = {**dict.fromkeys(names.split(), ...), **defaults}
-    return {name: Setting(_MEANINGS.get(name, name.replace("_", " ")), default) for name, default in given.items()}
+    return {name: Setting(_MEANINGS.get(name, ""), default) for name, default in given.items()}
 
 
 def _roles(required: str = "", optional: str = "", counters: str = "") -> dict[str, str]:
@@ -122,7 +130,9 @@ def _inside(part: str, roles: Mapping[str, str]) -> dict[str, str]:
 
 
 _WEIGHT_BIAS = _roles("weight", "bias")
-_SECOND_ORDER = _roles("", "matrix_a matrix_g a_normalizer g_normalizer matrix_a_cov matrix_g_cov")  # an optimizer's
+_SECOND_ORDER = dict.fromkeys(
+    ["matrix_a", "matrix_g", "a_normalizer", "g_normalizer", "matrix_a_cov", "matrix_g_cov"], OPTIMIZER
+)
 _AFFINE = _roles("", "scale bias")
 _STATISTICS = _roles("", "mean variance", "batch_count")
 _BATCH_NORM = _settings("num_features", eps=1e-5, momentum=0.1, affine=True, track_running_stats=True)
@@ -209,8 +219,8 @@ _PLAIN: Mapping[str, Mapping[str, Setting]] = {
     "fold": _settings("output_size kernel_size", dilation=1, pads=0, stride=1),
     "unfold": _settings("kernel_size", dilation=1, pads=0, stride=1),
     "local_response_norm": _settings("size", alpha=1e-4, beta=0.75, k=1.0),
-    "cosine_similarity": _settings(dim=1, eps=1e-8),
-    "pairwise_distance": _settings(norm_type=2.0, eps=1e-6, keepdim=False),
+    "cosine_similarity": _settings(dim=1) | {"eps": Setting("least product of the two lengths", 1e-8)},
+    "pairwise_distance": _settings(norm_type=2.0, keepdim=False) | {"eps": Setting("added to the difference", 1e-6)},
     "huber_loss": _settings(reduction="mean", delta=1.0),
     "smooth_l1_loss": _settings(reduction="mean", beta=1.0),
     "bce_with_logits_loss": _settings("weight pos_weight", reduction="mean"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ts_core.contract.layers import COUNTER, KINDS, OPTIONAL, Kind
+from ts_core.contract.layers import COUNTER, KINDS, OPTIMIZER, OPTIONAL, Kind
 
 _MARKS = {OPTIONAL: "?", COUNTER: "#"}
 
@@ -12,15 +12,16 @@ _MARKS = {OPTIONAL: "?", COUNTER: "#"}
 def vocabulary() -> str:
     """Kinds, roles, ranks and settings of :data:`~ts_core.contract.layers.KINDS`, as two tables of Markdown.
 
-    Kinds that differ in the number of dimensions alone share a row.
+    Kinds that differ in the number of dimensions alone share a row, and so do those that have the same settings and no
+    parameters.
     """
     rows: dict[tuple[str, ...], list[Kind]] = {}
     for kind in KINDS.values():
-        rows.setdefault((kind.family, _roles(kind), _settings(kind)), []).append(kind)
-    meanings = {(name, each.meaning): None for kind in KINDS.values() for name, each in kind.settings.items()}
+        rows.setdefault((kind.family if kind.roles else "", _roles(kind), _settings(kind)), []).append(kind)
+    settings = {(name, s.meaning) for kind in KINDS.values() for name, s in kind.settings.items() if s.meaning}
     kinds = (
-        (_code(kind.name for kind in same), roles, _ranks(same), ", ".join(same[0].gates), settings)
-        for (_, roles, settings), same in rows.items()
+        (_code(kind.name for kind in same), roles, _ranks(same), ", ".join(same[0].gates), spelled)
+        for (_, roles, spelled), same in rows.items()
     )
     return "\n".join(
         [
@@ -28,7 +29,7 @@ def vocabulary() -> str:
             "",
             *_table(("kind", "roles", "axes of the weight", "gates", "settings"), kinds),
             "",
-            *_table(("setting", "meaning"), ((f"`{name}`", meaning) for name, meaning in sorted(meanings))),
+            *_table(("setting", "meaning"), ((f"`{name}`", meaning) for name, meaning in sorted(settings))),
         ]
     )
 
@@ -38,7 +39,19 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 def _roles(kind: Kind) -> str:
-    return _code(f"{role}{_MARKS.get(need, '')}" for role, need in kind.roles.items())
+    parts: dict[str, dict[str, str]] = {}
+    for role, need in kind.roles.items():
+        part, _, local = role.partition(".")
+        parts.setdefault(part, {})[local] = need
+    words = []
+    for part, inner in parts.items():
+        like = next((known.name for known in KINDS.values() if len(inner) > 2 and known.roles == inner), None)
+        if like:
+            words.append(f"`{part}.` with the roles of `{like}`")
+        else:
+            roles = {f"{part}.{local}".rstrip("."): need for local, need in inner.items() if need != OPTIMIZER}
+            words += [f"`{role}{_MARKS.get(need, '')}`" for role, need in roles.items()]
+    return ", ".join(words)
 
 
 def _settings(kind: Kind) -> str:
