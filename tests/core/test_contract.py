@@ -232,3 +232,8 @@ def test_a_kind_that_is_added_to_the_vocabulary_is_known_to_inference_and_matchi
     assert [[kind.kind for kind in reading.kinds] for reading in read_layers(index, [rule])] == [["conv4d"], []]
     assert (family("conv4d"), dimension("conv4d")) == ("conv", 4)
     assert "`conv4d`" in vocabulary()
+
+
+def test_the_page_on_plugins_shows_the_vocabulary_as_it_is():
+    page = (ROOT / "docs" / "writing-a-plugin.md").read_text("utf-8")
+    assert f"\n\n{vocabulary()}\n" in page
