@@ -1,4 +1,4 @@
-"""The house is as docs/design.md draws it: rooms, arrows that go down, private modules, plug-ins on the contract."""
+"""The house is as docs/design.md draws it: rooms, arrows that go down only, private modules."""
 
 import ast
 import inspect
@@ -107,15 +107,6 @@ def test_no_circles():
         list(TopologicalSorter(graph).static_order())
     except CycleError as problem:
         pytest.fail(f"a circle of imports: {' → '.join(problem.args[1])}")
-
-
-@pytest.mark.parametrize("plugin", sorted(PLUGINS))
-def test_a_plugin_imports_the_contract_and_nothing_else_of_the_core(plugin):
-    files = list(PLUGINS[plugin].rglob("*.py"))
-    assert files
-    for file in files:
-        for name, line in imports(file):
-            assert re.match(r"ts_core\.contract(\.[a-z]\w*)?$", name), f"{file.name}:{line} imports {name}"
 
 
 def test_the_plugins_keep_the_same_shape():

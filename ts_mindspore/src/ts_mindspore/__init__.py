@@ -5,12 +5,13 @@ from __future__ import annotations
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import FrameworkInfo
 from ts_mindspore.checkpoints import create_checkpoint, open_checkpoint
-from ts_mindspore.execution import run_network
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
+from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.randomness import seed
+from ts_mindspore.running import run_network
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "extract_gradients",
     "framework_info",
     "graph_function",
+    "iter_layers",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
@@ -36,6 +38,9 @@ def framework_info() -> FrameworkInfo:
     return FrameworkInfo(
         name="mindspore",
         distribution="mindspore",
+        title="MindSpore",
+        cure='pip install "ts-core[mindspore]"',
+        tags=("ms",),
         classes=("mindspore.Tensor", "mindspore.nn.Cell"),
         formats={"mindspore": (".ckpt",)},
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import FrameworkInfo
 from ts_torch.checkpoints import create_checkpoint, open_checkpoint
-from ts_torch.execution import run_network
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
+from ts_torch.networks import iter_layers
 from ts_torch.parameters import iter_parameters, load_parameters
 from ts_torch.randomness import seed
+from ts_torch.running import run_network
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
+    "iter_layers",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
@@ -36,6 +38,9 @@ def framework_info() -> FrameworkInfo:
     return FrameworkInfo(
         name="torch",
         distribution="torch",
+        title="torch",
+        cure='pip install "ts-core[torch]"',
+        tags=("pt",),
         classes=("torch.Tensor", "torch.nn.Module"),
         formats={"torch": (".pth", ".pt", ".bin")},
     )

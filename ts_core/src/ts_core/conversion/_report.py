@@ -9,6 +9,7 @@ from typing import Any
 
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
+from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
 from ts_core.reporting import Column, Table, Tabular
 
@@ -22,9 +23,6 @@ MISSING = "Missing in source"
 UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
 _FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS)
-
-# How tables call a framework.
-_TITLES = {"torch": "torch", "mindspore": "MindSpore", "jax": "JAX"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +78,8 @@ class ConversionReport(Tabular[ConversionRow]):
         return "\n".join([self.table(), *self.notes])
 
     def _columns(self) -> Sequence[Column[ConversionRow]]:
-        source = _TITLES.get(self.source_framework or "", self.source_framework or "source")
-        target = _TITLES.get(self.target_framework or "", self.target_framework or "target")
+        source = title_of(self.source_framework or "source")
+        target = title_of(self.target_framework or "target")
         target += " (target)" if source == target else ""
         return [
             _column("source", f"Parameter name of {source}"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ts_core.contract.nouns import LayerRule
+from ts_core.contract.nouns import Layer, LayerRule
 from ts_core.contract.recognition import is_class
+from ts_core.errors import PluginError
 
 if TYPE_CHECKING:
     from ts_core.contract.transforms import Transform
+    from ts_core.frameworks._registry import PluginRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +64,19 @@ class LayerTable:
         innermost = ".".join(parts[:-1])
         rule = self.rule(layers[innermost]) if innermost in layers else None
         return Owner(innermost, rule.kind if rule else None, None)
+
+
+@functools.lru_cache(maxsize=16)
+def layer_table(registry: PluginRegistry, plugin: str) -> LayerTable:
+    """The layer rules of one plug-in."""
+    return LayerTable(registry.ask(plugin, "layer_rules") or ())
+
+
+def layers_by(registry: PluginRegistry, plugin: str, net: object) -> dict[str, object]:
+    """Path → layer of a network, as one plug-in tells them: in definition order, a shared layer at each place."""
+    layers = {}
+    for layer in registry.ask(plugin, "iter_layers", net=net) or ():
+        if not isinstance(layer, Layer):
+            raise PluginError(f"the plug-in {plugin!r}: iter_layers yielded {layer!r}, not a Layer")
+        layers[layer.path] = layer.layer
+    return layers
