@@ -4,8 +4,8 @@ from ts_core.comparison._alignment import align
 from ts_core.comparison._folders import NamePair, NpyFolder, check_names
 from ts_core.comparison._pairing import pair_files_by_name, pair_files_by_number, pair_files_by_shape
 from ts_core.comparison._pieces import Tolerances
-from ts_core.comparison._report import Report, write_text
-from ts_core.comparison._tables import as_csv, file_table, shape_table, value_table
+from ts_core.comparison._report import Report
+from ts_core.comparison._tables import file_table, shape_table, value_table
 from ts_core.comparison._verb import check_tolerances, compare, compare_folders, compare_opened, label
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Report",
     "Tolerances",
     "align",
-    "as_csv",
     "check_names",
     "check_tolerances",
     "compare",
@@ -27,5 +26,4 @@ __all__ = [
     "pair_files_by_shape",
     "shape_table",
     "value_table",
-    "write_text",
 ]
