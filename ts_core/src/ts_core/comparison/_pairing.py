@@ -36,9 +36,10 @@ def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None 
         steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
             hold the names *after* the map. What it names and the original lacks is in no pair: `apply` refuses it.
     """
+    here, there = set(original), set(target)
     if steps is None:
-        pairs = [Pair(name, name) if name in target else Pair(name, None) for name in original]
-        return [*pairs, *(Pair(None, name) for name in target if name not in original)]
+        pairs = [Pair(name, name if name in there else None) for name in original]
+        return [*pairs, *(Pair(None, name) for name in target if name not in here)]
     by_source, by_target = steps.by_source, steps.by_target
     unpaired = _Unpaired(original, target, steps)
     pairs = []
@@ -49,7 +50,7 @@ def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None 
         elif entry.source[0] == name:  # what is fused comes with the first of its sources
             shown = " + ".join(entry.source)
             for new in entry.target:
-                if new in target:
+                if new in there:
                     pairs.append(Pair(new, new, shown))
                 else:
                     pairs.append(Pair(name, None, shown, _info(original, name), unpaired.in_target(name, new)))

@@ -26,19 +26,19 @@ def warn(found: WeightMap) -> None:
     """Warn the user's own line of what a map lets go, or has chosen by order alone."""
     lost = [one.name for one in found.unmatched_source if one.severity == LOST]
     if lost:
-        warning = (
+        message = (
             f"{len(lost)} of the source's biases get lost, and the outputs will differ: {_some(lost)}. The target's "
             "layers were built without bias: build them with it, or leave these out on purpose (del weight_map[name]; "
             "in the file of a map: null)"
         )
-        errors.warn(errors.WeightMapWarning(warning))
+        errors.warn(errors.WeightMapWarning(message))
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:
-        warning = (
+        message = (
             f"{len(guessed)} of {len(found)} entries were matched by order alone: {_some(guessed)}. Check the outputs; "
             "ts.weight_map does so itself when it is given sample_inputs="
         )
-        errors.warn(errors.WeightMapWarning(warning))
+        errors.warn(errors.WeightMapWarning(message))
 
 
 def _some(names: Sequence[str]) -> str:

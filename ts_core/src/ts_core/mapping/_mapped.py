@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,10 @@ class MappedTensors(LazyTensors):
         self._index: CheckpointIndex | None = None
         _require_names(self._entries, source)
         for entry in self._entries:
-            with suppress(CheckpointError):  # a damaged file, which need not keep anybody from the others
+            try:
                 self._learn(entry)
+            except CheckpointError:  # a damaged file, which need not keep anybody from the others
+                continue
 
     def __reduce__(self) -> tuple[type[MappedTensors], tuple[LazyTensors, tuple[MapEntry, ...]]]:
         return MappedTensors, (self._source, self._entries)

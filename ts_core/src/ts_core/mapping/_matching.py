@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +61,7 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
     if sample_inputs is not None:
         assert isinstance(target, NetworkTensors)  # else it would not have run
         notes.append(verdict(found, source, target, expected, inputs))
-    return found.replaced(
-        unmatched_source=[_as_copy(one, found, source) for one in found.unmatched_source], notes=notes
-    )
+    return found.replaced(unmatched_source=_without_copies(found, source), notes=notes)
 
 
 def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
@@ -75,27 +73,28 @@ def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
         yield wrapper_note(prefix)
 
 
-def _as_copy(unmatched: Unmatched, found: WeightMap, source: LazyTensors) -> Unmatched:
-    """A tensor that is needless because another one with a partner holds the same values: they were tied when saved.
+def _without_copies(found: WeightMap, source: LazyTensors) -> Iterator[Unmatched]:
+    """What has no partner; a tensor is needless when another one with a partner holds its values: they were tied.
 
     Only of matrices, and not of constant ones, is that no accident.
     """
-    if unmatched.severity != ERROR or len(unmatched.shape) < 2 or isinstance(source, Shapes):
-        return unmatched
-    array = source[unmatched.name]
-    if not array.size or (array == array.flat[0]).all():
-        return unmatched
-    twin = next((name for name in found.names if _same_values(array, source, name)), None)
-    if twin is None:
-        return unmatched
-    return Unmatched(unmatched.name, unmatched.shape, f"holds the same values as {twin!r}", severity=HARMLESS)
+    alike: dict[object, list[str]] = defaultdict(list)  # shape and dtype → names with a partner
+    for name in found.names:
+        info = source.info(name)
+        alike[info.shape, info.dtype].append(name)
+    for one in found.unmatched_source:
+        twin = None
+        if one.severity == ERROR and len(one.shape) > 1 and not isinstance(source, Shapes):
+            array = source[one.name]
+            if array.size and (array != array.flat[0]).any():
+                rivals = alike.get((array.shape, array.dtype), ())
+                twin = next((name for name in rivals if _same_values(array, source[name])), None)
+        if twin is not None:
+            one = replace(one, reason=f"holds the same values as {twin!r}", candidates=(), severity=HARMLESS)
+        yield one
 
 
-def _same_values(array: Array, source: LazyTensors, name: str) -> bool:
-    info = source.info(name)
-    if info.shape != array.shape or info.dtype != array.dtype:
-        return False
-    other = source[name]
+def _same_values(array: Array, other: Array) -> bool:
     return np.array_equal(array[0], other[0]) and np.array_equal(array, other)  # the first row tells most apart
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -15,9 +15,28 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
 from ts_core.mapping import _map_file
 from ts_core.mapping._mapped import MappedTensors
+from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
+from ts_core.reporting import Column, Tabular
 
 Target = str | tuple[str, ...]
+
+
+def _lines(names: Target) -> str:
+    return names if isinstance(names, str) else "\n".join(names)
+
+
+def _one_or_more(names: tuple[str, ...]) -> Target:
+    return names[0] if len(names) == 1 else names
+
+
+_COLUMNS: tuple[Column[MapEntry], ...] = (
+    Column("source", lambda entry: _one_or_more(entry.source), "source", _lines, "l"),
+    Column("target", lambda entry: _one_or_more(entry.target), "target", _lines, "l"),
+    Column("transform", lambda entry: str(entry.transform or ""), "change of layout", align="l"),
+    Column("how", lambda entry: entry.how, "found by", align="l"),
+    Column("certainty", lambda entry: entry.certainty, "certainty", align="l"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,9 +69,7 @@ class _Content:
 
     @cached_property
     def names(self) -> dict[str, Target]:
-        return {
-            name: entry.target[0] if len(entry.target) == 1 else entry.target for name, entry in self.by_source.items()
-        }
+        return {name: _one_or_more(entry.target) for name, entry in self.by_source.items()}
 
     def settled(self, entries: Iterable[MapEntry], sources: Collection[str], targets: Collection[str]) -> _Content:
         """With other entries, which settle what was unmatched or ambiguous of these names."""
@@ -67,7 +84,7 @@ class _Content:
         )
 
 
-class WeightMap:
+class WeightMap(Tabular[MapEntry]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
 
     A map is a sequence of :class:`MapEntry`, over which it iterates, and it looks names up: ``"a.weight" in map``,
@@ -145,11 +162,14 @@ class WeightMap:
         """Whether nothing is ambiguous, and everything without a partner needs none."""
         return not self.ambiguous and all(u.harmless for u in (*self.unmatched_source, *self.unmatched_target))
 
-    def __iter__(self) -> Iterator[MapEntry]:
-        return iter(self.entries)
+    @property
+    def rows(self) -> tuple[MapEntry, ...]:
+        """The entries, as in every report."""
+        return self.entries
 
-    def __len__(self) -> int:
-        return len(self.entries)
+    def __bool__(self) -> bool:
+        """Whether it has entries; whether something is left open is what :attr:`complete` says."""
+        return bool(self.entries)
 
     def __contains__(self, item: object) -> bool:
         """Whether the map moves the source tensor of this name; of an entry, whether it is one of the map's."""
@@ -197,18 +217,16 @@ class WeightMap:
     def __str__(self) -> str:
         return "\n".join([self.table(), *self._open_questions(), *self.notes])
 
-    def table(self) -> str:
-        """The entries as a table: names, change of layout, how each was found and how sure it is."""
-        from prettytable import PrettyTable
+    def _columns(self) -> Sequence[Column[MapEntry]]:
+        return _COLUMNS
 
-        table = PrettyTable(["source", "target", "change of layout", "found by", "certainty"], align="l")
-        table.add_rows(
-            [
-                ["\n".join(e.source), "\n".join(e.target), str(e.transform or ""), e.how, e.certainty]
-                for e in self.entries
-            ]
-        )
-        return str(table.get_string())
+    def _facts(self) -> dict[str, Any]:
+        parts = ("unmatched_source", "unmatched_target", "ambiguous")
+        return {
+            "complete": self.complete,
+            **{part: [dataclasses.asdict(one) for one in getattr(self, part)] for part in parts},
+            "notes": self.notes,
+        }
 
     def _open_questions(self) -> Iterator[str]:
         for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
@@ -280,7 +298,7 @@ class WeightMap:
         Raises:
             WeightMapError: two names became one.
         """
-        change = rename if callable(rename) else _prefix_changer(rename or {})
+        change = rename if callable(rename) else prefix_changer(rename or {})
         front = f"{prefix}." if prefix else ""
         return self.replaced(
             entries=[
@@ -375,17 +393,3 @@ class WeightMap:
             return cls.from_pair(*content)
         except WeightMapError as problem:
             raise WeightMapError(f"{path}: {problem}") from problem
-
-
-def _prefix_changer(prefixes: Mapping[str, str]) -> Callable[[str], str]:
-    longest_first = sorted(prefixes, key=len, reverse=True)
-
-    def change(name: str) -> str:
-        for old in longest_first:
-            stem = old.rstrip(".")
-            if name == stem or name.startswith(f"{stem}.") or not stem:
-                new = prefixes[old].rstrip(".")
-                return f"{new}.{name[len(stem) :].lstrip('.')}".strip(".")
-        return name
-
-    return change
