@@ -340,13 +340,13 @@ def fastest_axis(array: Array) -> int:
 def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Array]]:
     """Corresponding blocks of two arrays of one shape, and the corner of each.
 
-    Of two vectors, the pages of a mapped file are let go with their block; of other arrays, blocks may share them.
+    Of large vectors, the pages of a mapped file are let go with their block; of other arrays, blocks may share them.
     """
     if not original.size:
         return
+    large = original.ndim == 1 and original.size > BLOCK
     for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
         x, y = original[box], target[box]
         yield corner, x, y
-        if len(corner) == 1:
-            release(x)
-            release(y)
+        if large:
+            release(x, y)

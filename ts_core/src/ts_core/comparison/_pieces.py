@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,10 +104,9 @@ class _Shared:
         """Its shape, without its data."""
         return self._source.info(self._name).shape
 
-    def fastest_axis(self) -> int | None:
-        """The axis along which its elements lie closest together; None when it is in several vectors."""
-        runs = self._read(whole=False)
-        return fastest_axis(runs[0]) if len(runs) == 1 else None
+    def runs(self) -> Sequence[Array]:
+        """Its data, in several vectors if it would have to be joined."""
+        return self._read(whole=False)
 
     def _read(self, *, whole: bool) -> Sequence[Array]:
         with self._lock:
@@ -187,19 +187,25 @@ class Outcome:
 
 
 def _cut(runs: Sequence[Array], piece: Piece) -> Array:
-    """The box of a piece. In C order it is without gaps, so that it lies in one run, or at the seam of two."""
+    """The box of a piece: its rows lie in one run, or it is without gaps in C order, at the seam of two."""
     if len(runs) == 1:
         return runs[0][piece.box]
     assert piece.corner is not None
     sizes = [len(range(*cut.indices(length))) for cut, length in zip(piece.box, piece.shape, strict=True)]
+    row = math.prod(piece.shape[1:])
+    rows, before = range(row * piece.corner[0], row * (piece.corner[0] + sizes[0])), 0
+    for run in runs:
+        if before <= rows.start and rows.stop <= before + run.size:
+            inside = run[rows.start - before : rows.stop - before]
+            return inside.reshape(sizes[0], *piece.shape[1:])[(slice(None), *piece.box[1:])]
+        before += run.size
     start = int(np.ravel_multi_index(piece.corner, piece.shape))
     stop = start + math.prod(sizes)
     parts, before = [], 0
     for run in runs:
-        part = run[max(0, start - before) : max(0, stop - before)]
+        parts.append(run[max(0, start - before) : max(0, stop - before)])
         before += run.size
-        if part.size:
-            parts.append(part)
+    parts = [part for part in parts if part.size]
     return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(sizes)
 
 
@@ -214,19 +220,22 @@ def in_files(pieces: list[Piece]) -> list[Piece] | None:
 
 
 def compare_pieces(pieces: list[Piece]) -> list[Outcome]:
-    """What a worker does."""
-    return [_compare_piece(piece) for piece in pieces]
-
-
-def _compare_piece(piece: Piece) -> Outcome:
+    """What a worker does. What it looked at does not stay in memory."""
     arrays: list[Array] = []
+    outcomes = [_compare_piece(piece, arrays) for piece in pieces]
+    release(*arrays)
+    return outcomes
+
+
+def _compare_piece(piece: Piece, seen: list[Array]) -> Outcome:
+    """Compare a piece; its arrays are added to those that were seen."""
     try:
-        arrays.extend(tensor.part(piece) for tensor in piece.tensors)
+        original, target = arrays = [tensor.part(piece) for tensor in piece.tensors]
     except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
         return Outcome(
             piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)
         )
-    original, target = arrays
+    seen += arrays
     dtypes = (original.dtype.name, target.dtype.name)
     tolerance = piece.tolerances.of(piece.names, dtypes)
     shapes = (original.shape, target.shape) if piece.corner is None else (piece.shape, piece.shape)
@@ -240,9 +249,6 @@ def _compare_piece(piece: Piece) -> Outcome:
         sums = measure(original, target, tolerance, piece.corner)
     except OSError as problem:  # it is only now that most of a file is read
         return replace(outcome, detail=_reason(problem))
-    finally:
-        for array in arrays:
-            release(array)
     return replace(outcome, sums=sums, working=np.result_type(work[0], work[1]))
 
 
@@ -291,9 +297,18 @@ def _pieces(whole: Piece, tensors: tuple[_Shared, ...]) -> list[Piece]:
     shape, other = (tensor.shape() for tensor in tensors)
     if shape != other or math.prod(shape) <= PIECE:
         return [whole]
-    axes = [tensor.fastest_axis() for tensor in tensors]
-    first = () if None in axes else tuple(axis for axis in axes if axis is not None)
-    return [replace(whole, box=box, corner=corner, shape=shape) for corner, box in boxes(shape, PIECE, first)]
+    runs = [tensor.runs() for tensor in tensors]
+    axes = tuple(fastest_axis(parts[0]) if len(parts) == 1 else len(shape) - 1 for parts in runs)
+    pieces, row = [], math.prod(shape[1:])
+    seams = {seam for parts in runs for seam in accumulate(run.size for run in parts[:-1])}
+    rows = sorted({0, shape[0]}.union(*({seam // row, -(-seam // row)} for seam in seams)))
+    for start, stop in pairwise(rows):
+        torn = any(start * row < seam < stop * row for seam in seams)
+        for corner, box in boxes((stop - start, *shape[1:]), PIECE, () if torn else axes):
+            first = slice(start + box[0].start, start + min(box[0].stop, stop - start))
+            place = (start + corner[0], *corner[1:])
+            pieces.append(replace(whole, box=(first, *box[1:]), corner=place, shape=shape))
+    return pieces
 
 
 def _in_hand(tensor: _Shared, piece: Piece) -> InHand | _Unreadable:

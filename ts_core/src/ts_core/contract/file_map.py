@@ -80,14 +80,28 @@ def place_of(array: Array) -> tuple[FileMap, int] | None:
     return base, _address(array) - _address(np.frombuffer(base, np.uint8))
 
 
-def release(array: Array) -> None:
-    """Let go of the pages that an array in a mapped file made present; whoever looks again gets them anew."""
-    if not array.size or (place := place_of(array)) is None or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    file, offset = place
-    reach = sum((size - 1) * step for size, step in zip(array.shape, array.strides, strict=True) if step > 0)
-    start = offset - offset % mmap.PAGESIZE
-    file.madvise(mmap.MADV_DONTNEED, start, offset + reach + array.itemsize - start)
+def release(*arrays: Array) -> None:
+    """Let go of the pages that arrays in mapped files made present; whoever looks again gets them anew.
+
+    What lies between several arrays of one file goes with them.
+    """
+    spans: dict[int, tuple[FileMap, int, int]] = {}
+    for array in arrays:
+        if array.size and (place := place_of(array)) is not None:
+            file, first = place
+            last = first + array.itemsize
+            if array.flags.c_contiguous:
+                last = first + array.nbytes
+            else:
+                last += sum(
+                    (size - 1) * step for size, step in zip(array.shape, array.strides, strict=True) if step > 0
+                )
+            _, low, high = spans.get(id(file), (file, first, last))
+            spans[id(file)] = file, min(low, first), max(high, last)
+    for file, low, high in spans.values():
+        if hasattr(mmap, "MADV_DONTNEED"):
+            start = low - low % mmap.PAGESIZE
+            file.madvise(mmap.MADV_DONTNEED, start, high - start)
 
 
 def copy_bytes(source: Array, target: Array) -> None:
