@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import FrameworkInfo
-from ts_torch.checkpoints import create_checkpoint, open_checkpoint
+from ts_torch.checkpoints import FORMATS
 from ts_torch.execution import run_network
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
@@ -14,7 +14,6 @@ from ts_torch.randomness import seed
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
-    "create_checkpoint",
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
@@ -22,7 +21,6 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
-    "open_checkpoint",
     "run_network",
     "seed",
     "tensor_from_numpy",
@@ -37,5 +35,5 @@ def framework_info() -> FrameworkInfo:
         name="torch",
         distribution="torch",
         classes=("torch.Tensor", "torch.nn.Module"),
-        formats={"torch": (".pth", ".pt", ".bin")},
+        formats=FORMATS,
     )

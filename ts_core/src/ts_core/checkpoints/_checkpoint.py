@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints._formats import SHARDED, create_file, format_of, open_file
+from ts_core.checkpoints._formats import Files, format_of, known_formats, open_file
 from ts_core.checkpoints._sharded import index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
-from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.readers import CheckpointReader, LazyTensors
 from ts_core.errors import ArgumentError, CheckpointError
 
@@ -33,9 +35,17 @@ class Checkpoint(LazyTensors):
         format: the name of its format, ``"torch"``, ``"mindspore"``, ``"safetensors"``, ``"npz"``, ``"npy"``.
     """
 
-    def __init__(self, path: Path, reader: CheckpointReader, strip_prefix: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: CheckpointReader,
+        options: OpenOptions = OpenOptions(),  # noqa: B008 - it is immutable
+        strip_prefix: str | None = None,
+        files: Files = (),
+    ) -> None:
         self.path = path
         self.format = reader.format
+        self._opener = (os.path.abspath(path), options, strip_prefix, files)  # noqa: PTH100 - resolves no links
         self._reader = reader
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
@@ -60,6 +70,14 @@ class Checkpoint(LazyTensors):
         """Let go of the file; arrays that were handed out stay valid."""
         self._reader.close()
 
+    @property
+    def travels(self) -> bool:
+        """It pickles as its path and options, and is opened again where it is unpickled."""
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._opener
+
     def __repr__(self) -> str:
         return f"<Checkpoint {str(self.path)!r}, {self.format}, {len(self)} tensors>"
 
@@ -71,11 +89,12 @@ def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str
     if not any(name.startswith(prefix) for name in index):
         first = next(iter(index), None)
         raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
-    infos = {
-        short: TensorInfo(short, index[name].shape, index[name].dtype, index[name].nbytes)
-        for short, name in names.items()
-    }
-    return names, CheckpointIndex(infos, index.metadata)
+    infos = {short: replace(index[name], name=short) for short, name in names.items()}
+    sections = tuple(
+        replace(section, tensors=tuple(infos)) if section.tensors == tuple(index) else section
+        for section in index.sections
+    )
+    return names, CheckpointIndex(infos, index.metadata, sections)
 
 
 def open_checkpoint(
@@ -102,11 +121,24 @@ def open_checkpoint(
         CheckpointNotFoundError: there is nothing of that name.
         CheckpointError: the file is of no known format, damaged, or (as NoParametersError) without parameters.
         UnsafeCheckpointError: reading the file would mean to do something on its behalf.
-        ArgumentError: `strip_prefix` fits no name, or makes two names equal.
+        ArgumentError: `strip_prefix` fits no name, or makes two names equal; `key` is given for a format that has no
+            nested state dicts, or leads nowhere.
     """
-    options = OpenOptions(key=key, strip_prefix=strip_prefix, verify=verify, trust_pickle=trust_pickle)
-    place = Path(path)
-    return Checkpoint(place, open_file(place, options), strip_prefix)
+    return _opened(Path(path), OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
+
+
+def _opened(path: Path, options: OpenOptions, strip_prefix: str | None) -> Checkpoint:
+    reader, files = open_file(path, options)
+    return Checkpoint(path, reader, options, strip_prefix, files)
+
+
+def _reopened(path: str, options: OpenOptions, strip_prefix: str | None, files: Files) -> Checkpoint:
+    """The checkpoint that was pickled, opened again. Raises CheckpointError when a file of it is another one now."""
+    checkpoint = _opened(Path(path), options, strip_prefix)
+    for (name, before), (_, now) in zip(files, checkpoint._opener[-1], strict=True):
+        if before[1:] != now[1:]:  # the first number tells devices apart, which other machines number otherwise
+            raise CheckpointError(f"{name}: the file was replaced since it was opened; open it again")
+    return checkpoint
 
 
 def write_checkpoint(
@@ -132,13 +164,12 @@ def write_checkpoint(
     index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
     pieces = [index]
     if max_shard_size is not None:
-        if chosen not in SHARDED:
-            raise ArgumentError(
-                f"max_shard_size: a {chosen} checkpoint is one file; only {', '.join(SHARDED)} can be split"
-            )
+        if not chosen.shardable:
+            can = ", ".join(name for name, format in known_formats().items() if format.shardable)
+            raise ArgumentError(f"max_shard_size: a {chosen.name} checkpoint is one file; only {can} can be split")
         pieces = split(index, parse_size(max_shard_size))
     require_space(path, sum(info.nbytes for info in index.values()) + _OVERHEAD * len(index))
-    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces)), index_path(path)]
+    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces), chosen.suffix_of(path)), index_path(path)]
     dropped: tuple[str, ...] = ()
     with replacing(*paths) as temporaries:
         for temporary, piece in zip(temporaries, pieces, strict=False):  # the index of the shards has no piece
@@ -149,9 +180,10 @@ def write_checkpoint(
 
 
 def _write_file(
-    tensors: LazyTensors, path: Path, format: str, index: CheckpointIndex, progress: Callable[[int], object] | None
+    tensors: LazyTensors, path: Path, format: Format, index: CheckpointIndex, progress: Callable[[int], object] | None
 ) -> tuple[str, ...]:
-    writer = create_file(path, format, index)
+    assert format.create is not None
+    writer = format.create(path, index)
     try:
         for name, info in index.items():
             array = tensors.read(name)

@@ -1,22 +1,20 @@
-"""NumPy's own files: an `.npz` archive, and a folder of `.npy` files. A tensor is a view of the mapped file."""
+"""NumPy's own files: a folder of `.npy` files, or one alone. A tensor is a view of the mapped file."""
 
 from __future__ import annotations
 
 import io
 import os
 import tokenize
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ts_core.contract.byte_sources import MappedFile
 from ts_core.contract.dtypes import is_native
-from ts_core.contract.files import MappedFile, count_elements, raw_bytes, reading
+from ts_core.contract.files import count_elements, reading
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
-from ts_core.contract.plan import refuse_tensors
-from ts_core.contract.zips import ZipEntry, ZipWriter, read_directory
 from ts_core.errors import CheckpointError, UnsafeCheckpointError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -27,7 +25,6 @@ MAGIC = b"\x93NUMPY"  # with which an `.npy` file begins
 _SUFFIX = ".npy"
 _MAPPED = 1 << 20  # bytes of data from which a file is mapped into memory instead of read
 _MAX_HEADER = 1 << 16  # bytes; a header holds a shape and a dtype
-_MAX_INFLATION = 1032  # what deflate can make of a byte, at most
 _HEADERS = {
     (1, 0): _npy.read_array_header_1_0,
     (2, 0): _npy.read_array_header_2_0,
@@ -62,70 +59,6 @@ class _Header:
         return array
 
 
-class NpzReader:
-    """An `.npz` archive. Stored arrays are views of the mapped file, compressed ones are unpacked when asked for."""
-
-    format = "npz"
-
-    def __init__(self, path: Path, verify: bool = False) -> None:
-        self._file = MappedFile(path)
-        self._entries: dict[str, tuple[ZipEntry, _Header]] = {}
-        infos = {}
-        for entry in read_directory(self._file):
-            name = entry.name.removesuffix(_SUFFIX)
-            label = f"{path}: {entry.name}"
-            if verify and zlib.crc32(self._unpacked(entry)) != entry.crc:
-                raise CheckpointError(f"{label}: the checksum is wrong")
-            header = _Header(bytes(self._head(entry)), label)
-            if header.offset + header.nbytes != entry.size:
-                raise CheckpointError(
-                    f"{label}: {header.shape} of {header.dtype} does not fill an entry of {entry.size} bytes"
-                )
-            if name in infos:
-                raise self._file.error(f"{name!r} is there twice")
-            self._entries[name] = entry, header
-            infos[name] = TensorInfo(name, header.shape, header.dtype, header.nbytes)
-        self.index = CheckpointIndex(infos)
-
-    def _head(self, entry: ZipEntry) -> bytes | memoryview:
-        if not entry.deflated:
-            return self._file.data[entry.offset : entry.offset + min(entry.size, _MAX_HEADER)]
-        with reading(self._file.path):
-            return _inflate(self._packed(entry), min(entry.size, _MAX_HEADER))
-
-    def _packed(self, entry: ZipEntry) -> memoryview:
-        return self._file.data[entry.offset : entry.offset + entry.packed_size]
-
-    def _unpacked(self, entry: ZipEntry) -> bytes | memoryview:
-        if not entry.deflated:
-            return self._packed(entry)
-        if entry.size > entry.packed_size * _MAX_INFLATION:
-            raise self._file.error(f"{entry.name}: {entry.packed_size} bytes cannot unpack to {entry.size}")
-        with reading(self._file.path):
-            data = _inflate(self._packed(entry), entry.size)
-        if len(data) != entry.size:
-            raise self._file.error(f"{entry.name}: unpacks to {len(data)} bytes and not to {entry.size}")
-        return data
-
-    def read(self, name: str) -> Array:
-        """A view of the mapped file, or of what was unpacked."""
-        entry, header = self._entries[name]
-        array = header.array(memoryview(self._unpacked(entry)))
-        array.flags.writeable = False
-        return array
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
-
-
-def _inflate(data: memoryview, size: int) -> bytes:
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size) if size else b""
-    except zlib.error as problem:
-        raise ValueError(f"the compressed data: {problem}") from problem
-
-
 class NpyReader:
     """`.npy` files, each of which holds one tensor.
 
@@ -152,7 +85,7 @@ class NpyReader:
         """The array in a file: a view of the mapped file when it is large."""
         file, header = self._files[name]
         with reading(file):  # it may have changed since its header was read
-            data = MappedFile(file).data if header.nbytes >= _MAPPED else memoryview(file.read_bytes())
+            data = _mapped(file) if header.nbytes >= _MAPPED else memoryview(file.read_bytes())
             return header.array(data)
 
     def close(self) -> None:
@@ -168,6 +101,11 @@ def _read_header(path: Path) -> tuple[_Header, int]:
         raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
 
 
+def _mapped(path: Path) -> memoryview:
+    file = MappedFile(path)
+    return file.read(0, len(file))
+
+
 def npy_folder(folder: Path) -> dict[str, Path]:
     """The `.npy` files of a folder, each a tensor that is named like its file; in order of name."""
     return {path.name.removesuffix(_SUFFIX): path for path in sorted(folder.iterdir()) if path.suffix == _SUFFIX}
@@ -176,30 +114,3 @@ def npy_folder(folder: Path) -> dict[str, Path]:
 def npy_file(path: Path) -> dict[str, Path]:
     """A `.npy` file by itself. Its tensor has the same name in every such file, so that any two can be compared."""
     return {"array": path}
-
-
-class NpzWriter:
-    """Writes an uncompressed `.npz` archive that ``numpy.load`` reads."""
-
-    def __init__(self, path: Path, index: CheckpointIndex) -> None:
-        # NumPy writes bfloat16 and its like as bare bytes, and reads them back as such.
-        refuse_tensors("npz", (info for info in index.values() if not is_native(info.dtype)))
-        self.dropped = tuple(index.metadata)  # an archive of arrays has no place for metadata
-        self._zip = ZipWriter(path)
-
-    def write(self, name: str, array: Array) -> None:
-        """Append one array as an entry of its own."""
-        little = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
-        head = io.BytesIO()
-        _npy.write_array_header_1_0(
-            head, {"descr": _npy.dtype_to_descr(little), "fortran_order": False, "shape": array.shape}
-        )
-        self._zip.add(name + _SUFFIX, head.getvalue(), raw_bytes(array))
-
-    def finish(self) -> None:
-        """Write the directory of the archive."""
-        self._zip.finish()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._zip.close()

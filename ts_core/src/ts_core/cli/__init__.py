@@ -204,7 +204,7 @@ def plugins(check: bool, verbose: bool) -> None:
     table = PrettyTable(["framework", "version", "plug-in", "files", "state"], align="l")
     for info in infos:
         problem = check_import(info) if check else info.problem
-        files = ", ".join(suffix for suffixes in info.formats.values() for suffix in suffixes)
+        files = ", ".join(suffix for format in info.formats for suffix in format.suffixes)
         state = "; ".join(filter(None, [problem, *info.conflicts])) or "ok"
         table.add_row([info.name, info.version or "-", info.plugin, files, state])
     click.echo(table)

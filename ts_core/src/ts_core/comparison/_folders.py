@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ts_core.contract.file_map import FileMap
+from ts_core.contract.byte_sources import MappedFile
 from ts_core.contract.nouns import TensorInfo
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, UnsafeCheckpointError
 
@@ -126,7 +126,7 @@ def read_npy(path: Path) -> Array:
         if os.fstat(file.fileno()).st_size < start + count * dtype.itemsize:
             raise CheckpointError(f"{path}: the file ends before the array {shape} of {dtype} does: it is incomplete")
         if count * dtype.itemsize >= _MAPPED:
-            flat = np.frombuffer(FileMap(file), dtype, count, start)
+            flat = MappedFile(path).array(start, (count,), dtype)
         else:
             flat = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
     return flat.reshape(shape, order="F" if fortran else "C")

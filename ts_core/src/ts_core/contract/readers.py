@@ -20,7 +20,7 @@ class CheckpointReader(Protocol):
     """A checkpoint file that has been opened: its index is in memory, its data is not.
 
     Attributes:
-        format: the name of the format, one of those that the plug-in's ``framework_info`` lists.
+        format: the name of the format, that of its :class:`~ts_core.contract.formats.Format`.
         index: names, shapes and dtypes in file order, and the metadata.
     """
 
@@ -78,6 +78,11 @@ class LazyTensors(Mapping[str, "Array"]):
         Any other tensor is one array of its own shape.
         """
         return [self.read(name)]
+
+    @property
+    def travels(self) -> bool:
+        """Whether it can be pickled, to be opened again in another process, instead of its arrays being sent there."""
+        return False
 
     def close(self) -> None:
         """Let go of what is held open; arrays that were handed out stay valid."""

@@ -58,6 +58,7 @@ class PluginRegistry:
 
         import pluggy
 
+        import ts_core.log  # noqa: F401 - silences the logger below which plug-ins log
         from ts_core.contract import hooks as hookspecs
 
         found = importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points
@@ -100,6 +101,7 @@ class PluginRegistry:
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed_version
 
+        from ts_core.contract.formats import Format
         from ts_core.contract.hooks import CONTRACT_VERSION
 
         if not isinstance(info, FrameworkInfo):
@@ -109,6 +111,8 @@ class PluginRegistry:
                 f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
                 f"{CONTRACT_VERSION}: pip install --upgrade ts-core"
             )
+        if not isinstance(info.formats, tuple) or not all(isinstance(format, Format) for format in info.formats):
+            raise PluginError(f"{label}: formats must be a tuple of Format, not {info.formats!r:.200}")
         version = problem = None
         try:
             version = installed_version(info.distribution)
@@ -117,8 +121,8 @@ class PluginRegistry:
         conflicts = [
             f"{name} is already claimed by {other.plugin}"
             for other in self._infos
-            for name in (*info.classes, *info.formats)
-            if name in other.classes or name in other.formats
+            for name in (*info.classes, *(format.name for format in info.formats))
+            if name in other.classes or name in [format.name for format in other.formats]
         ]
         conflicts += [f"{info.name} is already the framework of {o.plugin}" for o in self._infos if o.name == info.name]
         return dataclasses.replace(info, version=version, plugin=label, problem=problem, conflicts=tuple(conflicts))

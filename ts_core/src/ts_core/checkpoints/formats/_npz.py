@@ -1,0 +1,131 @@
+"""NumPy's archives of arrays, `.npz`. A stored array is a view of the mapped file."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ts_core.checkpoints._npy import _MAX_HEADER, _Header
+from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.dtypes import is_native
+from ts_core.contract.files import reading
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.plan import refuse_tensors
+from ts_core.contract.zips import ZipEntry, ZipWriter, is_zip, read_directory
+from ts_core.errors import CheckpointError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_npy: Any = np.lib.format  # its functions are not typed
+_SUFFIX = ".npy"
+_MAX_INFLATION = 1032  # what deflate can make of a byte, at most
+
+
+def _sniff(source: ByteSource) -> bool:
+    """An archive of nothing but arrays. Of a damaged one, whosever it is, the error says what is wrong."""
+    return is_zip(source) and all(entry.name.endswith(_SUFFIX) for entry in read_directory(source))
+
+
+class NpzReader:
+    """An `.npz` archive. Stored arrays are views of the mapped file, compressed ones are unpacked when asked for."""
+
+    format = "npz"
+
+    def __init__(self, source: ByteSource, options: OpenOptions) -> None:
+        path = source.path
+        self._file = source
+        self._entries: dict[str, tuple[ZipEntry, _Header]] = {}
+        infos = {}
+        for entry in read_directory(self._file):
+            name = entry.name.removesuffix(_SUFFIX)
+            label = f"{path}: {entry.name}"
+            if options.verify and self._crc32(entry) != entry.crc:
+                raise CheckpointError(f"{label}: the checksum is wrong")
+            header = _Header(bytes(self._head(entry)), label)
+            if header.offset + header.nbytes != entry.size:
+                raise CheckpointError(
+                    f"{label}: {header.shape} of {header.dtype} does not fill an entry of {entry.size} bytes"
+                )
+            if name in infos:
+                raise self._file.error(f"{name!r} is there twice")
+            self._entries[name] = entry, header
+            infos[name] = TensorInfo(name, header.shape, header.dtype, header.nbytes)
+        self.index = CheckpointIndex(infos)
+
+    def _head(self, entry: ZipEntry) -> bytes | memoryview:
+        if not entry.deflated:
+            return self._file.read(entry.offset, entry.offset + min(entry.size, _MAX_HEADER))
+        with reading(self._file.path):
+            return _inflate(self._packed(entry), min(entry.size, _MAX_HEADER))
+
+    def _crc32(self, entry: ZipEntry) -> int:
+        if entry.deflated:
+            return zlib.crc32(self._unpacked(entry))
+        return self._file.crc32(entry.offset, entry.offset + entry.size)
+
+    def _packed(self, entry: ZipEntry) -> memoryview:
+        return self._file.read(entry.offset, entry.offset + entry.packed_size)
+
+    def _unpacked(self, entry: ZipEntry) -> bytes | memoryview:
+        if not entry.deflated:
+            return self._packed(entry)
+        if entry.size > entry.packed_size * _MAX_INFLATION:
+            raise self._file.error(f"{entry.name}: {entry.packed_size} bytes cannot unpack to {entry.size}")
+        with reading(self._file.path):
+            data = _inflate(self._packed(entry), entry.size)
+        if len(data) != entry.size:
+            raise self._file.error(f"{entry.name}: unpacks to {len(data)} bytes and not to {entry.size}")
+        return data
+
+    def read(self, name: str) -> Array:
+        """A view of the mapped file, or of what was unpacked."""
+        entry, header = self._entries[name]
+        array = header.array(memoryview(self._unpacked(entry)))
+        array.flags.writeable = False
+        return array
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _inflate(data: memoryview, size: int) -> bytes:
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size) if size else b""
+    except zlib.error as problem:
+        raise ValueError(f"the compressed data: {problem}") from problem
+
+
+class NpzWriter:
+    """Writes an uncompressed `.npz` archive that ``numpy.load`` reads."""
+
+    def __init__(self, path: Path, index: CheckpointIndex) -> None:
+        # NumPy writes bfloat16 and its like as bare bytes, and reads them back as such.
+        refuse_tensors("npz", (info for info in index.values() if not is_native(info.dtype)))
+        self.dropped = tuple(index.metadata)  # an archive of arrays has no place for metadata
+        self._zip = ZipWriter(path)
+
+    def write(self, name: str, array: Array) -> None:
+        """Append one array as an entry of its own."""
+        little = array.dtype.newbyteorder("<") if array.dtype.itemsize > 1 else array.dtype
+        head = io.BytesIO()
+        _npy.write_array_header_1_0(
+            head, {"descr": _npy.dtype_to_descr(little), "fortran_order": False, "shape": array.shape}
+        )
+        self._zip.add(name + _SUFFIX, head.getvalue(), array)
+
+    def finish(self) -> None:
+        """Write the directory of the archive."""
+        self._zip.finish()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+
+FORMAT = Format("npz", (".npz",), _sniff, NpzReader, NpzWriter)
