@@ -173,7 +173,7 @@ def test_what_is_wrong_is_named(opened, content, reason):
 
 def test_a_large_tensor_is_sliced_as_mindspore_wants_it(tmp_path, monkeypatch):
     mindspore = pytest.importorskip("mindspore")
-    from ts_mindspore import checkpoints
+    from ts_mindspore.checkpoints import _writing as checkpoints
 
     assert checkpoints._SLICE == 512 << 20
     monkeypatch.setattr(checkpoints, "_SLICE", 1 << 20)

@@ -554,20 +554,11 @@ def doubles_the_gradient(honest):
 # files, randomness
 
 
-@bug("open_checkpoint", "test_foreign_files")
-def opens_anything(honest):
-    def open_checkpoint(path, options):
-        return object()
-
-    return open_checkpoint
-
-
-@bug("create_checkpoint", "test_foreign_files")
-def writes_any_format(honest):
-    def create_checkpoint(path, format, index):
-        return honest(path, "torch", index)
-
-    return create_checkpoint
+@bug("framework_info", "test_foreign_files")
+def takes_any_file_for_its_own(honest):
+    formats = (dataclasses.replace(format, sniff=lambda source: True) for format in honest().formats)
+    info = dataclasses.replace(honest(), formats=tuple(formats))
+    return lambda: info
 
 
 @bug("seed", "test_seed")

@@ -15,6 +15,7 @@ GOOD = """
     from ts_core.contract.hooks import hookimpl
     from ts_core.contract.recognition import is_instance
     from ts_core.contract.nouns import FrameworkInfo
+    from ts_core.contract.formats import Format
     asked = []
 
     @hookimpl
@@ -28,6 +29,9 @@ GOOD = """
             return None
         return tensor.data
 """
+
+
+FORMATS = "(Format('x', ('{}',), bool, print),)"
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def registry_of(tmp_path, monkeypatch):
         del sys.modules[module]
 
 
-def good(name: str, formats: str = "{}") -> str:
+def good(name: str, formats: str = "()") -> str:
     return GOOD.format(name=name, formats=formats)
 
 
@@ -198,7 +202,7 @@ def test_a_broken_plugin_is_reported_and_the_others_work(registry_of, source, re
 
 def test_two_plugins_that_claim_the_same_are_both_named(registry_of):
     with pytest.warns(PluginWarning, match="alpha.Tensor is already claimed by plugin_first"):
-        registry = registry_of(first=good("alpha", "{'x': ('.x',)}"), second=good("alpha", "{'x': ('.y',)}"))
+        registry = registry_of(first=good("alpha", FORMATS.format(".x")), second=good("alpha", FORMATS.format(".y")))
     assert registry.infos[0].conflicts == ()
     assert any("x is already claimed" in conflict for conflict in registry.infos[1].conflicts)
     assert any("already the framework of" in conflict for conflict in registry.infos[1].conflicts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import FrameworkInfo
-from ts_mindspore.checkpoints import create_checkpoint, open_checkpoint
+from ts_mindspore.checkpoints import FORMATS
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
@@ -15,7 +15,6 @@ from ts_mindspore.running import run_network
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
-    "create_checkpoint",
     "extract_gradients",
     "framework_info",
     "graph_function",
@@ -24,7 +23,6 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
-    "open_checkpoint",
     "run_network",
     "seed",
     "tensor_from_numpy",
@@ -42,5 +40,5 @@ def framework_info() -> FrameworkInfo:
         cure='pip install "ts-core[mindspore]"',
         tags=("ms",),
         classes=("mindspore.Tensor", "mindspore.nn.Cell"),
-        formats={"mindspore": (".ckpt",)},
+        formats=FORMATS,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import FrameworkInfo
-from ts_torch.checkpoints import create_checkpoint, open_checkpoint
+from ts_torch.checkpoints import FORMATS
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
@@ -15,7 +15,6 @@ from ts_torch.running import run_network
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
-    "create_checkpoint",
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
@@ -24,7 +23,6 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
-    "open_checkpoint",
     "run_network",
     "seed",
     "tensor_from_numpy",
@@ -42,5 +40,5 @@ def framework_info() -> FrameworkInfo:
         cure='pip install "ts-core[torch]"',
         tags=("pt",),
         classes=("torch.Tensor", "torch.nn.Module"),
-        formats={"torch": (".pth", ".pt", ".bin")},
+        formats=FORMATS,
     )

@@ -2,12 +2,14 @@
 
 from ts_core.checkpoints._arrays import NpyFiles, npy_folder, saved_order
 from ts_core.checkpoints._checkpoint import Checkpoint, open_checkpoint, open_lazily, write_checkpoint
-from ts_core.checkpoints._formats import format_of
+from ts_core.checkpoints._formats import format_of, framework_of_format, known_formats
 
 __all__ = [
     "Checkpoint",
     "NpyFiles",
     "format_of",
+    "framework_of_format",
+    "known_formats",
     "npy_folder",
     "open_checkpoint",
     "open_lazily",

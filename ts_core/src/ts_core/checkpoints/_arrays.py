@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ts_core.contract.dtypes import is_native
-from ts_core.contract.file_map import FileMap
+from ts_core.contract.file_map import map_file
 from ts_core.contract.files import count_elements
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import LazyTensors
@@ -115,6 +115,11 @@ class NpyFiles(LazyTensors):
     def __reduce__(self) -> tuple[type[NpyFiles], tuple[Path, Mapping[str, tuple[str, Identity]]]]:
         return NpyFiles, (self.path.absolute(), self._files)
 
+    @property
+    def files(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The path of each file and its identity, with 0 for the number of its device: other machines count otherwise."""
+        return tuple((self._place(name)[0], (0, *identity)) for name, (_, identity) in self._files.items())
+
     @functools.cached_property
     def index(self) -> CheckpointIndex:
         """Names, shapes and dtypes. Raises CheckpointError for the first file that holds no array of numbers."""
@@ -188,7 +193,7 @@ class _Opened:
     def _read_header(self, identity: Identity | None) -> None:
         status = os.fstat(self._file.fileno())
         if identity not in (None, identity_of(status)):
-            raise CheckpointError(f"{self.path}: the file was replaced or changed after it had been opened")
+            raise self._replaced()
         self._size = status.st_size
         self._head = self._file.read(self._size if self._size < _MAPPED else MAX_HEADER) or b""
         self.header = read_header(self._head, self.path)
@@ -206,7 +211,16 @@ class _Opened:
 
     def array(self) -> Array:
         self.require_whole()
-        return self.header.array(FileMap(self._file) if self._size >= _MAPPED else self._head)
+        return self.header.array(self._mapped() if self._size >= _MAPPED else self._head)
+
+    def _mapped(self) -> memoryview:
+        data, file = map_file(self.path)
+        if file.identity[1:] != identity_of(os.fstat(self._file.fileno())):
+            raise self._replaced()
+        return data
+
+    def _replaced(self) -> CheckpointError:
+        return CheckpointError(f"{self.path}: the file was replaced since it was opened; open it again")
 
     def __enter__(self) -> _Opened:
         return self

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints._arrays import identity_of, npy_folder
-from ts_core.checkpoints._formats import SHARDED, create_file, format_of, open_file
+from ts_core.checkpoints._arrays import npy_folder
+from ts_core.checkpoints._formats import Files, format_of, known_formats, open_file
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
-from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.readers import CheckpointReader, LazyTensors
 from ts_core.errors import ArgumentError, CheckpointError
 
@@ -34,20 +36,22 @@ class Checkpoint(LazyTensors):
         format: the name of its format, ``"torch"``, ``"mindspore"``, ``"safetensors"``, ``"npz"``, ``"npy"``.
     """
 
-    travels = True
-
-    def __init__(self, path: Path, reader: CheckpointReader, options: OpenOptions) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: CheckpointReader,
+        options: OpenOptions = OpenOptions(),  # noqa: B008 - it is immutable
+        strip_prefix: str | None = None,
+        files: Files = (),
+    ) -> None:
         self.path = path
         self.format = reader.format
-        self._reader, self._options = reader, options
-        self._identity = tuple(identity_of(file.stat()) for file in getattr(reader, "files", (path,)))
+        self._opener = (os.path.abspath(path), options, strip_prefix, files)  # noqa: PTH100 - resolves no links
+        self._reader = reader
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
-        if options.strip_prefix:
-            self._names, self._index = _stripped(path, reader.index, options.strip_prefix)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (self.path.absolute(), self._options, self._identity)
+        if strip_prefix:
+            self._names, self._index = _stripped(path, reader.index, strip_prefix)
 
     @property
     def index(self) -> CheckpointIndex:
@@ -67,24 +71,26 @@ class Checkpoint(LazyTensors):
         """Let go of the file; arrays that were handed out stay valid."""
         self._reader.close()
 
+    @property
+    def travels(self) -> bool:
+        """It pickles as its path and options, and is opened again where it is unpickled."""
+        return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, self._opener
+
     def __repr__(self) -> str:
         return f"<Checkpoint {str(self.path)!r}, {self.format}, {len(self)} tensors>"
 
 
-def _opened_again(path: Path, options: OpenOptions, identity: object) -> Checkpoint:
-    checkpoint = Checkpoint(path, open_file(path, options), options)
-    if checkpoint._identity != identity:
-        raise CheckpointError(f"{path}: the file was replaced or changed after it had been opened")
-    return checkpoint
-
-
 def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str, str], CheckpointIndex]:
     names = _without_prefix(path, index, prefix)
-    infos = {
-        short: TensorInfo(short, index[name].shape, index[name].dtype, index[name].nbytes)
-        for short, name in names.items()
-    }
-    return names, CheckpointIndex(infos, index.metadata)
+    infos = {short: replace(index[name], name=short) for short, name in names.items()}
+    sections = tuple(
+        replace(section, tensors=tuple(infos)) if section.tensors == tuple(index) else section
+        for section in index.sections
+    )
+    return names, CheckpointIndex(infos, index.metadata, sections)
 
 
 def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:
@@ -122,11 +128,10 @@ def open_checkpoint(
         CheckpointNotFoundError: there is nothing of that name.
         CheckpointError: the file is of no known format, damaged, or (as NoParametersError) without parameters.
         UnsafeCheckpointError: reading the file would mean to do something on its behalf.
-        ArgumentError: `strip_prefix` fits no name, or makes two names equal.
+        ArgumentError: `strip_prefix` fits no name, or makes two names equal; `key` is given for a format that has no
+            nested state dicts, or leads nowhere.
     """
-    options = OpenOptions(key=key, strip_prefix=strip_prefix, verify=verify, trust_pickle=trust_pickle)
-    place = Path(path)
-    return Checkpoint(place, open_file(place, options), options)
+    return _opened(Path(path), OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
 
 
 def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
@@ -138,6 +143,20 @@ def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
     if not files:
         return open_checkpoint(place, **options)  # it says what is missing
     return files.renamed(_without_prefix(place, files, prefix)) if prefix else files
+
+
+def _opened(path: Path, options: OpenOptions, strip_prefix: str | None) -> Checkpoint:
+    reader, files = open_file(path, options)
+    return Checkpoint(path, reader, options, strip_prefix, files)
+
+
+def _reopened(path: str, options: OpenOptions, strip_prefix: str | None, files: Files) -> Checkpoint:
+    """The checkpoint that was pickled, opened again. Raises CheckpointError when a file of it is another one now."""
+    checkpoint = _opened(Path(path), options, strip_prefix)
+    for (name, before), (_, now) in zip(files, checkpoint._opener[-1], strict=True):
+        if before[1:] != now[1:]:  # the first number tells devices apart, which other machines number otherwise
+            raise CheckpointError(f"{name}: the file was replaced since it was opened; open it again")
+    return checkpoint
 
 
 def write_checkpoint(
@@ -163,13 +182,12 @@ def write_checkpoint(
     index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
     pieces = [index]
     if max_shard_size is not None:
-        if chosen not in SHARDED:
-            raise ArgumentError(
-                f"max_shard_size: a {chosen} checkpoint is one file; only {', '.join(SHARDED)} can be split"
-            )
+        if not chosen.shardable:
+            can = ", ".join(name for name, format in known_formats().items() if format.shardable)
+            raise ArgumentError(f"max_shard_size: a {chosen.name} checkpoint is one file; only {can} can be split")
         pieces = split(index, parse_size(max_shard_size))
     require_space(path, sum(info.nbytes for info in index.values()) + _OVERHEAD * len(index))
-    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces)), index_path(path)]
+    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces), chosen.suffix_of(path)), index_path(path)]
     dropped: tuple[str, ...] = ()
     with replacing(*paths) as temporaries:
         for temporary, piece in zip(temporaries, pieces, strict=False):  # the index of the shards has no piece
@@ -180,9 +198,10 @@ def write_checkpoint(
 
 
 def _write_file(
-    tensors: LazyTensors, path: Path, format: str, index: CheckpointIndex, progress: Callable[[int], object] | None
+    tensors: LazyTensors, path: Path, format: Format, index: CheckpointIndex, progress: Callable[[int], object] | None
 ) -> tuple[str, ...]:
-    writer = create_file(path, format, index)
+    assert format.create is not None
+    writer = format.create(path, index)
     try:
         for name, info in index.items():
             array = tensors.read(name)

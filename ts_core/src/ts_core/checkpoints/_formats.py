@@ -2,137 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ts_core.checkpoints import _npy as npy
-from ts_core.checkpoints import _safetensors as safetensors
-from ts_core.checkpoints._arrays import MAGIC, npy_file, npy_folder
+from ts_core.checkpoints._arrays import npy_folder
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader
-from ts_core.contract.files import MappedFile
-from ts_core.contract.nouns import CheckpointIndex, OpenOptions
-from ts_core.contract.readers import CheckpointReader, CheckpointWriter
-from ts_core.contract.zips import read_directory
-from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError
+from ts_core.checkpoints.formats import core_formats
+from ts_core.contract.byte_sources import ByteSource, MappedFile
+from ts_core.contract.files import reading
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import OpenOptions
+from ts_core.contract.readers import CheckpointReader
+from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, PluginWarning, TsError, warn
 
-# The formats that belong to no framework: name → suffixes, and what writes them.
-SUFFIXES: Mapping[str, tuple[str, ...]] = {"safetensors": (".safetensors",), "npz": (".npz",)}
-_WRITERS: Mapping[str, Callable[[Path, CheckpointIndex], CheckpointWriter]] = {
-    "safetensors": safetensors.SafetensorsWriter,
-    "npz": npy.NpzWriter,
-}
-SHARDED = ("safetensors", "torch")  # the formats for which others read an index of shards
+Files = tuple[tuple[str, tuple[int, ...]], ...]  # the files of a checkpoint and the identity of each
+
 _HEAD = 16  # bytes
 
 
-def open_file(path: Path, options: OpenOptions) -> CheckpointReader:
-    """The reader for a file or folder, whatever its format.
+def known_formats() -> dict[str, Format]:
+    """Every format by its name: the core's own, then the plug-ins', in the order in which they are asked."""
+    from ts_core.frameworks import plugins
+
+    known: dict[str, Format] = {}
+    for format in (*core_formats(), *(format for info in plugins() for format in info.formats)):
+        known.setdefault(format.name, format)
+    return known
+
+
+def framework_of_format(name: str | None) -> str | None:
+    """The framework that a format belongs to; None for a format of the core, or an unknown one."""
+    from ts_core.frameworks import plugins
+
+    return next((info.name for info in plugins() if any(format.name == name for format in info.formats)), None)
+
+
+def open_file(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files]:
+    """The reader for a file or folder, whatever its format; and the files behind it.
 
     Raises:
         CheckpointNotFoundError: there is nothing of that name.
         CheckpointError: no format fits its content, or the one that fits finds it damaged.
+        ArgumentError: ``key`` was given, and the format has nothing to choose from.
     """
     if path.is_dir():
         return _open_folder(path, options)
     if not path.exists():
         beside = path.with_name(path.name + INDEX_SUFFIX)
         if beside.exists():
-            return ShardedReader(beside, lambda shard: open_file(shard, options))
+            return _open_shards(beside, options)
         raise CheckpointNotFoundError(f"{path}: there is no such file or folder")
     if not path.is_file():
         raise CheckpointError(f"{path}: it is neither a file nor a folder")
-    file = MappedFile(path)
-    head, size = bytes(file.data[:_HEAD]), len(file)
-    file.close()
-    if safetensors.is_safetensors(head, size):
-        return safetensors.SafetensorsReader(path)
     if path.name.endswith(INDEX_SUFFIX):
-        return ShardedReader(path, lambda shard: open_file(shard, options))
-    if head.startswith(MAGIC):
-        return npy_file(path)
-    if head.startswith(b"PK") and _is_npz(path):
-        return npy.NpzReader(path, options.verify)
-    from ts_core.frameworks import registry
+        return _open_shards(path, options)
+    source = MappedFile(path)
+    format = _recognised(source)
+    if format is None:
+        raise source.error(_unknown(bytes(source.read(0, _HEAD))))
+    if not format.nested:
+        _refuse_key(path, format.name, options)
+    with reading(path):
+        return format.open(source, options), ((str(path), source.identity),)
 
-    reader: CheckpointReader | None = registry().first("open_checkpoint", path, path=path, options=options)
-    if reader is not None:
+
+def _recognised(source: ByteSource) -> Format | None:
+    for format in known_formats().values():
+        try:
+            if format.sniff(source):
+                return format
+        except TsError:
+            raise
+        except Exception as problem:  # one format that fails must not keep the others from their files
+            warn(PluginWarning(f"format {format.name}: sniff failed: {type(problem).__name__}: {problem}"))
+    # A file that is called like one of the core's is damaged; of any other, the plug-in may be missing.
+    return next((format for format in core_formats() if format.suffix_of(source.path)), None)
+
+
+def _refuse_key(path: Path, format: str, options: OpenOptions) -> None:
+    if options.key is not None:
+        raise ArgumentError(f"{path}: key={options.key!r}: a {format} checkpoint has no nested state dicts to choose")
+
+
+def _open_shards(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files]:
+    index = MappedFile(path)
+    files: list[tuple[str, tuple[int, ...]]] = [(str(path), index.identity)]
+
+    def open_shard(shard: Path) -> CheckpointReader:
+        reader, more = open_file(shard, options)
+        files.extend(more)
         return reader
-    if path.suffix in SUFFIXES["safetensors"]:
-        return safetensors.SafetensorsReader(path)  # it says what is wrong with the header
-    if path.suffix in SUFFIXES["npz"] and head.startswith(b"PK"):
-        return npy.NpzReader(path, options.verify)
-    raise CheckpointError(_unknown(path, head))
+
+    return ShardedReader(index, open_shard), tuple(files)
 
 
-def _is_npz(path: Path) -> bool:
-    try:
-        names = [entry.name for entry in read_directory(MappedFile(path))]
-    except CheckpointError:
-        return False
-    return all(name.endswith(".npy") for name in names)
-
-
-def _open_folder(path: Path, options: OpenOptions) -> CheckpointReader:
+def _open_folder(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files]:
     indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
     if len(indexes) > 1:
         raise CheckpointError(f"{path}: several indexes ({', '.join(i.name for i in indexes)}); name the one to open")
     if indexes:
         return open_file(indexes[0], options)
     if arrays := npy_folder(path):
-        return arrays
+        _refuse_key(path, "npy", options)
+        return arrays, arrays.files
     raise CheckpointError(f"{path}: the folder holds neither .npy files nor an index of shards (*{INDEX_SUFFIX})")
 
 
-def _unknown(path: Path, head: bytes) -> str:
-    from ts_core.frameworks import CURES, plugins
+def _unknown(head: bytes) -> str:
+    from ts_core.frameworks import plugins
 
-    infos = plugins()
-    known = [*SUFFIXES, *(name for info in infos for name in info.formats)]
-    absent = [f"{name} ({CURES[name]})" for name in ("torch", "mindspore") if name not in known]
-    broken = [f"{info.plugin} is broken: {info.problem}" for info in infos if info.problem and not info.distribution]
-    advice = "".join(
-        [
-            f"; not installed: {', '.join(absent)}" if absent else "",
-            f"; {'; '.join(broken)}" if broken else "",
-        ]
-    )
+    known = known_formats()
+    absent = [f"{name} ({cure})" for name, cure in _absent(known)]
+    broken = [
+        f"{info.plugin} is broken: {info.problem}" for info in plugins() if info.problem and not info.distribution
+    ]
+    advice = "".join([f"; not installed: {', '.join(absent)}" if absent else "", *(f"; {line}" for line in broken)])
     return (
-        f"{path}: no known format begins with the bytes {head.hex(' ')} ({head!r}); "
+        f"no known format begins with the bytes {head.hex(' ')} ({head!r}); "
         f"the formats known are {', '.join(known)}{advice}"
     )
 
 
-def format_of(path: Path, format: str | None) -> str:
-    """The name of the format to write: the one given, else the one that the suffix stands for.
+def _absent(known: dict[str, Format]) -> list[tuple[str, str]]:
+    """The frameworks with files of their own whose plug-ins are missing, and what to install."""
+    from ts_core.frameworks import CURES
+
+    return [(name, CURES[name]) for name in ("torch", "mindspore") if name not in known]
+
+
+def format_of(path: Path, format: str | None) -> Format:
+    """The format to write: the one of the name given, else the one that the suffix stands for.
 
     Raises:
         ArgumentError: nobody writes that format, or the suffix stands for none.
     """
-    from ts_core.frameworks import CURES, plugins
-
-    known = {**SUFFIXES, **{name: suffixes for info in plugins() for name, suffixes in info.formats.items()}}
+    known = known_formats()
+    written = {name: one for name, one in known.items() if one.create is not None}
     if format is not None:
-        if format in known:
-            return format
-        raise ArgumentError(f"format={format!r} is unknown; the formats are {', '.join(known)}")
-    for name, suffixes in known.items():
-        if path.suffix.lower() in suffixes:
-            return name
-    listed = ", ".join(f"{name} ({' '.join(suffixes)})" for name, suffixes in known.items())
-    absent = [CURES[name] for name in ("torch", "mindspore") if name not in known]
+        if format in written:
+            return written[format]
+        problem = "can only be read" if format in known else "is unknown"
+        raise ArgumentError(f"format={format!r} {problem}; the formats are {', '.join(written)}")
+    best = max(written.values(), key=lambda one: len(one.suffix_of(path)), default=None)
+    if best is not None and best.suffix_of(path):
+        return best
+    listed = ", ".join(f"{name} ({' '.join(one.suffixes)})" for name, one in written.items())
     raise ArgumentError(
         f"{path}: the suffix {path.suffix!r} names no format; give one of these suffixes, or name one of the formats "
-        f"(format=, --format): {listed}" + "".join(f"; for more: {cure}" for cure in absent)
+        f"(format=, --format): {listed}" + "".join(f"; for more: {cure}" for _, cure in _absent(known))
     )
-
-
-def create_file(path: Path, format: str, index: CheckpointIndex) -> CheckpointWriter:
-    """A writer to a path, after the index has been checked against what the format can hold."""
-    if format in _WRITERS:
-        return _WRITERS[format](path, index)
-    from ts_core.frameworks import registry
-
-    writer: CheckpointWriter | None = registry().first("create_checkpoint", path, path=path, format=format, index=index)
-    if writer is None:
-        raise ArgumentError(f"no plug-in writes the format {format!r}")
-    return writer

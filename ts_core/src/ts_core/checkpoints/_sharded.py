@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.files import reading, unique_keys
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import CheckpointReader
@@ -28,9 +29,10 @@ _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2*
 class ShardedReader:
     """Several files as one checkpoint, in the order of its index."""
 
-    def __init__(self, path: Path, open_shard: Callable[[Path], CheckpointReader]) -> None:
+    def __init__(self, source: ByteSource, open_shard: Callable[[Path], CheckpointReader]) -> None:
+        path = source.path
         with reading(path):
-            shards = _parse(path)
+            shards = _parse(source)
         self._readers: dict[str, CheckpointReader] = {}
         self._shard = shards
         self.files = (path, *(path.parent / shard for shard in dict.fromkeys(shards.values())))
@@ -61,8 +63,9 @@ class ShardedReader:
             reader.close()
 
 
-def _parse(path: Path) -> dict[str, str]:
-    content = json.loads(path.read_bytes(), object_pairs_hook=unique_keys)
+def _parse(source: ByteSource) -> dict[str, str]:
+    path = source.path
+    content = json.loads(bytes(source.read(0, len(source))), object_pairs_hook=unique_keys)
     shards = content["weight_map"] if isinstance(content, dict) and "weight_map" in content else None
     if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
         raise CheckpointError(f"{path}: an index has a weight_map of tensor names to file names, this file has none")
@@ -106,9 +109,11 @@ def split(index: CheckpointIndex, max_bytes: int) -> list[CheckpointIndex]:
     return [CheckpointIndex(piece, index.metadata) for piece in pieces]
 
 
-def shard_paths(path: Path, count: int) -> list[Path]:
+def shard_paths(path: Path, count: int, suffix: str) -> list[Path]:
     """``model.safetensors`` → ``model-00001-of-00003.safetensors`` and so on."""
-    return [path.with_name(f"{path.stem}-{number:05}-of-{count:05}{path.suffix}") for number in range(1, count + 1)]
+    suffix = path.name[len(path.name) - len(suffix or path.suffix) :]
+    stem = path.name.removesuffix(suffix)
+    return [path.with_name(f"{stem}-{number:05}-of-{count:05}{suffix}") for number in range(1, count + 1)]
 
 
 def index_path(path: Path) -> Path:

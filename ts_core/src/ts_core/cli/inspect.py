@@ -32,7 +32,7 @@ def command(path: str, **options: Any) -> None:
         total = sum(info.nbytes for info in infos)
         noun = "tensor" if len(infos) == 1 else "tensors"
         click.echo(f"{checkpoint.format}: {len(infos):,} {noun}, {elements:,} elements, {total:,} bytes")
-        sections = getattr(checkpoint.index, "sections", ())
+        sections = checkpoint.index.sections
         if len(sections) > 1:
             click.echo(listing(_SECTIONS, [(s.name or "-", s.kind, f"{len(s.tensors):,}") for s in sections]))
         for name, value in checkpoint.metadata.items():

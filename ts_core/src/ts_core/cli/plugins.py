@@ -21,7 +21,7 @@ def command(check: bool, verbose: bool) -> None:
     rows = []
     for info in infos:
         problem = check_import(info) if check else info.problem
-        files = ", ".join(suffix for suffixes in info.formats.values() for suffix in suffixes)
+        files = ", ".join(suffix for format in info.formats for suffix in format.suffixes)
         state = "; ".join(filter(None, [problem, *info.conflicts])) or "ok"
         rows.append((info.name, info.version or "-", info.plugin, files, state))
     click.echo(listing(dict.fromkeys(("framework", "version", "plug-in", "files", "state"), "l"), rows))

@@ -253,11 +253,11 @@ def _map_between(original: object, target: object, first: LazyTensors, second: L
 
 def _framework(source: object, tensors: LazyTensors) -> str | None:
     """The framework of a network, or of a checkpoint in that framework's own format."""
-    from ts_core.checkpoints import Checkpoint, NpyFiles
-    from ts_core.frameworks import framework_of, plugins
+    from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
+    from ts_core.frameworks import framework_of
 
     if isinstance(tensors, Checkpoint | NpyFiles):
-        return next((info.name for info in plugins() if tensors.format in info.formats), None)
+        return framework_of_format(tensors.format)
     return framework_of(source)
 
 

@@ -1,83 +1,108 @@
-"""A file mapped into memory that knows where it came from: what is only to be copied, or mapped elsewhere, can be."""
+"""Files mapped into memory that know where they came from: what is to be copied, or mapped elsewhere, can be.
+
+A map holds no file descriptor, so that more files may be mapped than a process may have open: :mod:`mmap` of Python
+keeps one for each map, and the C library's own call needs none. For copies a few descriptors are kept.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import mmap
 import os
-import threading
-from typing import Any, BinaryIO
+import sys
+from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Identity = tuple[int, int, int, int]
+
+_MOST_OPEN = 32  # descriptors for copies
+_MADV_POPULATE_READ = 22  # Linux 5.14
+_SYNC_FILE_RANGE_WRITE = 2
 
 
-class FileMap(mmap.mmap):
-    """The bytes of a file, mapped into memory for reading; it knows which file.
-
-    Args:
-        file: opened by its path, for reading; it may be closed afterwards.
+class FileMap:
+    """The bytes of a file, mapped into memory for as long as anybody holds a view of them.
 
     Attributes:
         path: of the file, absolute.
         identity: device, inode, size, and time of the last change in ns: another file of the same path has another.
-
-    Raises:
-        ValueError: the file is empty.
+        address: of its first byte.
+        mapped: whether the map is ours to undo.
     """
 
-    path: str
-    identity: tuple[int, ...]
-    _descriptor: int = -1
-    _opening: threading.Lock
+    __slots__ = ("address", "identity", "mapped", "path")
 
-    def __new__(cls, file: BinaryIO) -> FileMap:
-        """Map the whole file."""
-        self = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
-        status = os.fstat(file.fileno())
-        self.path = os.path.abspath(file.name)  # noqa: PTH100 - resolves no links
-        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        self._opening = threading.Lock()
-        return self
+    def __init__(self, path: str, identity: Identity, address: int, mapped: bool) -> None:
+        self.path, self.identity, self.address, self.mapped = path, identity, address, mapped
 
     def __del__(self) -> None:
         """The map goes with its last view, and the descriptor with the map."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        _descriptors.pop(id(self), None)
+        if self.mapped:
+            _library().munmap(self.address, self.identity[2])
 
-    def descriptor(self) -> int:
-        """A descriptor of the file, open for as long as the map lives; -1 when its path leads there no more.
 
-        It is opened when it is first asked for: the map has one of its own, and of a checkpoint of many shards a
-        process may not be able to open all twice.
-        """
-        with self._opening:
-            if self._descriptor < 0:
-                self._descriptor = self._opened()
-            return self._descriptor
+class _Fallback(mmap.mmap):
+    """The map of a system whose own call is not known here; it holds a descriptor."""
 
-    def _opened(self) -> int:
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY)
-        except OSError:
-            return -1
+    file: FileMap
+
+
+class _Descriptor:
+    """An open file, closed when nobody reads from it any more."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+# id(map) → its descriptor, the least recently used first. Each step is one operation of a dictionary, so that threads
+# need no lock, which a fork might find held; a descriptor that is dropped here stays open for whoever reads from it.
+_descriptors: dict[int, _Descriptor] = {}
+
+
+def map_file(path: str | os.PathLike[str]) -> tuple[memoryview, FileMap]:
+    """Map a file for reading: its bytes, and what is known of it. The map lasts as long as a view of the bytes.
+
+    Raises:
+        OSError: it cannot be opened or mapped.
+        ValueError: it is empty.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
         status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino) == self.identity[:2]:
-            return descriptor
+        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        place = os.path.abspath(path)  # noqa: PTH100 - resolves no links
+        if not status.st_size:
+            raise ValueError("cannot map an empty file")
+        if (library := _library()) is None:
+            fallback = _Fallback(descriptor, 0, access=mmap.ACCESS_READ)
+            fallback.file = FileMap(place, identity, _address(np.frombuffer(fallback, np.uint8)), mapped=False)
+            return memoryview(fallback), fallback.file
+        address = library.mmap(None, status.st_size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        if address in (None, ctypes.c_void_p(-1).value):
+            problem = ctypes.get_errno()
+            raise OSError(problem, os.strerror(problem), place)
+    finally:
         os.close(descriptor)
-        return -1
+    file = FileMap(place, identity, address, mapped=True)
+    buffer: Any = (ctypes.c_ubyte * status.st_size).from_address(address)
+    buffer.file = file
+    return memoryview(buffer).cast("B").toreadonly(), file
 
 
 def place_of(array: Array) -> tuple[FileMap, int] | None:
     """The map that an array is a view of, and the byte in it at which the first element lies; None without a map."""
     base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, memoryview):
-        base = base.obj
-    if not isinstance(base, FileMap):
-        return None
-    return base, _address(array) - _address(np.frombuffer(base, np.uint8))
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    file = getattr(base, "file", None)
+    return (file, _address(array) - file.address) if isinstance(file, FileMap) else None
 
 
 def release(*arrays: Array) -> None:
@@ -85,23 +110,26 @@ def release(*arrays: Array) -> None:
 
     What lies between several arrays of one file goes with them.
     """
-    spans: dict[int, tuple[FileMap, int, int]] = {}
+    spans: dict[int, tuple[int, int]] = {}
     for array in arrays:
-        if array.size and (place := place_of(array)) is not None:
-            file, first = place
-            last = first + array.itemsize
-            if array.flags.c_contiguous:
-                last = first + array.nbytes
-            else:
-                last += sum(
-                    (size - 1) * step for size, step in zip(array.shape, array.strides, strict=True) if step > 0
-                )
-            _, low, high = spans.get(id(file), (file, first, last))
-            spans[id(file)] = file, min(low, first), max(high, last)
-    for file, low, high in spans.values():
-        if hasattr(mmap, "MADV_DONTNEED"):
-            start = low - low % mmap.PAGESIZE
-            file.madvise(mmap.MADV_DONTNEED, start, high - start)
+        if array.size and (place := place_of(array)) is not None and place[0].mapped:
+            low, high = (_address(array) + end for end in _reach(array))
+            first, last = spans.get(id(place[0]), (low, high))
+            spans[id(place[0])] = min(low, first), max(high, last)
+    for low, high in spans.values():
+        _advise(low, high - low, mmap.MADV_DONTNEED)
+
+
+def prefault(array: Array) -> None:
+    """Make the pages of a contiguous array present in one go, several times faster than to fault them in singly."""
+    if sys.platform == "linux" and array.size:
+        _advise(_address(array), array.nbytes, _MADV_POPULATE_READ)
+
+
+def begin_writeback(descriptor: int) -> None:
+    """Let the disk begin with what was written, so that the sync at the end finds little left to wait for."""
+    if (library := _library()) is not None and hasattr(library, "sync_file_range"):
+        library.sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
 
 
 def copy_bytes(source: Array, target: Array) -> None:
@@ -119,17 +147,64 @@ def copy_bytes(source: Array, target: Array) -> None:
 
 def _read(file: FileMap, offset: int, into: Array) -> bool:
     """Fill an array of bytes from a file; False where the system has no call for it, or the file is not to be found."""
-    if not hasattr(os, "preadv") or (descriptor := file.descriptor()) < 0:
+    if not hasattr(os, "preadv") or (descriptor := _descriptor(file)) is None:
         return False
     rest = into.data
     while rest:
-        count = os.preadv(descriptor, [rest], offset)
+        count = os.preadv(descriptor.number, [rest], offset)
         if not count:
             raise OSError(f"{file.path}: the file has become shorter since it was opened")
         rest, offset = rest[count:], offset + count
     return True
 
 
+def _descriptor(file: FileMap) -> _Descriptor | None:
+    """A descriptor of a mapped file; None when its path leads there no more."""
+    found = _descriptors.pop(id(file), None) or _opened(file)
+    if found is not None:
+        _descriptors[id(file)] = found
+        for key in list(_descriptors)[:-_MOST_OPEN]:
+            _descriptors.pop(key, None)
+    return found
+
+
+def _opened(file: FileMap) -> _Descriptor | None:
+    try:
+        descriptor = _Descriptor(os.open(file.path, os.O_RDONLY))
+    except OSError:
+        return None
+    status = os.fstat(descriptor.number)
+    return descriptor if (status.st_dev, status.st_ino) == file.identity[:2] else None
+
+
+def _reach(array: Array) -> tuple[int, int]:
+    """From which byte to which, counted from its first element, an array reaches."""
+    steps = [(size - 1) * step for size, step in zip(array.shape, array.strides, strict=True)]
+    return sum(step for step in steps if step < 0), sum(step for step in steps if step > 0) + array.itemsize
+
+
 def _address(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+def _advise(address: int, length: int, advice: int) -> None:
+    """Tell the system about the pages of some bytes. Where that fails, nothing is lost."""
+    if (library := _library()) is not None:
+        start = address - address % mmap.PAGESIZE
+        library.madvise(start, address + length - start, advice)
+
+
+@functools.cache
+def _library() -> Any:
+    """The C library, where its calls are known to take what is given here; else None."""
+    if sys.platform not in ("linux", "darwin") or sys.maxsize < 1 << 32:
+        return None
+    library: Any = ctypes.CDLL(None, use_errno=True)
+    pointer, size, number, place = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int64
+    library.mmap.argtypes, library.mmap.restype = [pointer, size, number, number, number, place], pointer
+    library.munmap.argtypes = [pointer, size]
+    library.madvise.argtypes = [pointer, size, number]
+    if hasattr(library, "sync_file_range"):
+        library.sync_file_range.argtypes = [number, place, place, ctypes.c_uint]
+    return library

@@ -1,13 +1,10 @@
-"""Files as the readers and writers of all formats use them: memory-mapped for reading, streamed for writing."""
+"""What readers and writers of files share: arrays as blocks of bytes, a file that is written, errors that name it."""
 
 from __future__ import annotations
 
-import functools
 import io
 import math
-import mmap
 import struct
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,65 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import FileMap
-from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError
+from ts_core.contract.file_map import begin_writeback, prefault, release
+from ts_core.errors import CheckpointError, TsError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BUFFER = 1 << 20  # bytes; small writes are gathered, larger ones go straight from the array to the file
 _WRITE = 1 << 17  # bytes a system call: measured; larger calls make Linux take large, cold pages for its cache
 _BLOCK = 1 << 24  # bytes that are made present, and handed to the disk, at once
-_MADV_POPULATE_READ = 22  # Linux 5.14
-_SYNC_FILE_RANGE_WRITE = 2
 _MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
 _MOST_ELEMENTS = 1 << 59  # of 16 bytes each make 2^63 bytes
-
-
-class MappedFile:
-    """A file mapped into memory for reading, whose tensors are views of the map.
-
-    A view keeps the map alive: it stays valid after :meth:`close`, and after another file has taken this one's name.
-
-    Attributes:
-        path: where the file was when it was opened.
-        data: its bytes, read-only.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                self._map: FileMap | None = FileMap(file)
-        except ValueError as problem:
-            raise CheckpointError(f"{path}: the file is empty") from problem
-        except FileNotFoundError as problem:
-            raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
-        except OSError as problem:
-            raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
-        self.data = memoryview(self._map)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def array(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """A read-only view of the elements that start at a byte offset, in C order.
-
-        Raises:
-            CheckpointError: they would lie outside the file.
-        """
-        count = math.prod(shape)
-        if offset < 0 or count < 0 or offset + count * dtype.itemsize > len(self.data):
-            raise self.error(f"{count} elements of {dtype.name} at byte {offset} lie outside the file")
-        return view(self.data, offset, shape, dtype)
-
-    def error(self, reason: str) -> CheckpointError:
-        """The exception that says what is wrong with this file."""
-        return CheckpointError(f"{self.path}: {reason}")
-
-    def close(self) -> None:
-        """Let go of the file; the map is undone when the last view of it is gone."""
-        self._map = None
-        self.data = memoryview(b"")
 
 
 def count_elements(shape: tuple[int, ...]) -> int:
@@ -93,14 +41,6 @@ def count_elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def view(data: memoryview, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array over part of a buffer, in C order; the caller has checked that the part is inside."""
-    count = math.prod(shape)
-    if count == 0:
-        return np.empty(shape, dtype)
-    return np.frombuffer(data, np.uint8, count * dtype.itemsize, offset).view(dtype).reshape(shape)
-
-
 def raw_bytes(array: Array) -> memoryview:
     """The elements of an array as bytes, little-endian and in C order: the array's own memory where it is so already.
 
@@ -114,6 +54,43 @@ def raw_bytes(array: Array) -> memoryview:
         array = array.astype(array.dtype.newbyteorder("<"))
     flat = np.ascontiguousarray(array).reshape(-1)
     return flat.view(np.uint8).data if flat.size else memoryview(b"")
+
+
+def raw_blocks(array: Array) -> Iterator[memoryview]:
+    """The bytes of :func:`raw_bytes` in consecutive blocks, so that no large array is ever copied as a whole.
+
+    A mapped array's pages are present while its block is looked at, and let go of afterwards.
+
+    Args:
+        array: any layout, any byte order.
+
+    Yields:
+        One-dimensional views of bytes, each valid until the next one.
+    """
+    if not array.flags.c_contiguous:
+        yield from map(raw_bytes, _pieces(array))
+        release(array)  # at the end alone: each piece may need all of its pages
+        return
+    flat = array.reshape(-1)
+    count = _BLOCK // array.itemsize
+    for start in range(0, flat.size, count):
+        block = flat[start : start + count]
+        if block.nbytes >= _BUFFER:
+            prefault(block)
+        yield raw_bytes(block)
+        release(block)
+
+
+def _pieces(array: Array) -> Iterator[Array]:
+    """An array in parts that follow each other in C order, none larger than a block."""
+    rows = _BLOCK * len(array) // array.nbytes if array.ndim else 1
+    if rows >= len(array):
+        yield array
+    elif rows:
+        yield from (array[start : start + rows] for start in range(0, len(array), rows))
+    else:
+        for row in array:
+            yield from _pieces(row)
 
 
 class OutputFile:
@@ -133,25 +110,23 @@ class OutputFile:
             self._write_large(memoryview(data))
         self.position += len(data)
 
-    def _write_large(self, data: memoryview) -> None:
-        for start in range(0, len(data), _BLOCK):
-            block = data[start : start + _BLOCK]
-            _prefault(block)
-            written = 0
-            while written < len(block):
-                written += self._raw.write(block[written : written + _WRITE])
-            _begin_writeback(self._raw.fileno())
+    def write_array(self, array: Array) -> None:
+        """Append the elements of an array, little-endian and in C order."""
+        for block in raw_blocks(array):
+            self.write(block)
 
-    def write_at(self, position: int, data: bytes | memoryview) -> None:
-        """Put bytes at a position of their own."""
-        if position != self.position:
-            self.seek(position)
-        self.write(data)
+    def _write_large(self, data: memoryview) -> None:
+        for start in range(0, len(data), _WRITE):
+            part = data[start : start + _WRITE]
+            while part:
+                part = part[self._raw.write(part) :]
+        begin_writeback(self._raw.fileno())
 
     def seek(self, position: int) -> None:
         """Go on writing at this byte."""
-        self._file.seek(position)
-        self.position = position
+        if position != self.position:
+            self._file.seek(position)
+            self.position = position
 
     def finish(self) -> None:
         """Hand what was gathered to the system."""
@@ -161,35 +136,6 @@ class OutputFile:
         """Close the file; after a failure to write it, what was gathered is of no use and fails again."""
         with suppress(OSError):
             self._file.close()
-
-
-def _prefault(data: memoryview) -> None:
-    """Make mapped pages present in one go, which is several times faster than to fault them in one by one."""
-    if (libc := _libc()) is not None:
-        address = np.frombuffer(data, np.uint8).ctypes.data
-        start = address - address % mmap.PAGESIZE
-        libc.madvise(start, address + len(data) - start, _MADV_POPULATE_READ)
-
-
-def _begin_writeback(descriptor: int) -> None:
-    """Let the disk begin with what was written, so that the sync at the end finds little left to wait for."""
-    if (libc := _libc()) is not None:
-        libc.sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
-
-
-@functools.cache
-def _libc() -> Any:
-    """The C library of Linux for two calls that only give advice: where one fails, nothing is lost."""
-    if sys.platform != "linux":
-        return None
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "sync_file_range"):
-        return None
-    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    libc.sync_file_range.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
-    return libc
 
 
 @contextmanager

@@ -9,18 +9,15 @@ and then failed raises. Importing the plug-in must not import the framework: rec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
-from ts_core.contract.nouns import CheckpointIndex, FrameworkInfo, Layer, LayerRule, OpenOptions, RawParameter
+from ts_core.contract.nouns import FrameworkInfo, Layer, LayerRule, RawParameter
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from ts_core.contract.readers import CheckpointReader, CheckpointWriter
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,16 +64,6 @@ def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
 @hookspec(firstresult=True)
 def run_network(net: object, inputs: Sequence[Array]) -> tuple[Sequence[str], object] | None:
     """Run a network once in evaluation mode: its layers' paths in the order in which they run, and what it returned."""
-
-
-@hookspec(firstresult=True)
-def open_checkpoint(path: Path, options: OpenOptions) -> CheckpointReader | None:
-    """A lazy reader, if the first bytes of the file are of a format of mine. It needs no framework installed."""
-
-
-@hookspec(firstresult=True)
-def create_checkpoint(path: Path, format: str, index: CheckpointIndex) -> CheckpointWriter | None:
-    """A streaming writer to `path` for a format of mine; `index` holds all that will be written, in order."""
 
 
 @hookspec(firstresult=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from ts_core.contract.formats import Format
     from ts_core.contract.transforms import Transform
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
@@ -130,16 +131,38 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """One of the things that a checkpoint holds side by side.
+
+    Attributes:
+        name: where it is in the file, inner levels joined by dots; ``""`` for the file itself.
+        kind: ``"model"``, ``"optimizer"``, ``"scheduler"`` or ``"other"``.
+        tensors: the names of its tensors, each as the section itself knows it, in file order.
+    """
+
+    name: str
+    kind: str
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointIndex(Mapping[str, TensorInfo]):
     """What a checkpoint holds, or will hold: names, shapes, dtypes, in file order, and what is no tensor.
 
     Attributes:
         tensors: name → :class:`TensorInfo`, in file order.
         metadata: entries that are no tensors (epochs, notes), by name.
+        sections: what the file holds, of which `tensors` are one; by default a model alone, with all tensors.
     """
 
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, object] = field(default_factory=dict)
+    sections: tuple[Section, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A checkpoint that says nothing of sections is a model."""
+        if not self.sections:
+            object.__setattr__(self, "sections", (Section("", "model", tuple(self.tensors)),))
 
     def __getitem__(self, name: str) -> TensorInfo:
         return self.tensors[name]
@@ -157,13 +180,11 @@ class OpenOptions:
 
     Attributes:
         key: which of several nested state dicts to read; ``None`` chooses, and logs the choice when there was one.
-        strip_prefix: a prefix (``"module."``) to take off every name that has it.
         verify: check the checksums that the file carries.
         trust_pickle: let the framework unpickle the file, which runs whatever code the file names.
     """
 
     key: str | None = None
-    strip_prefix: str | None = None
     verify: bool = False
     trust_pickle: bool = False
 
@@ -201,7 +222,7 @@ class FrameworkInfo:
         name: the framework, ``"torch"``, as the user names it in ``to="torch"``.
         distribution: the framework's distribution on the package index.
         classes: public names of the classes that the plug-in claims.
-        formats: name of a file format → the suffixes that stand for it: ``{"torch": (".pth", ".pt", ".bin")}``.
+        formats: the file formats that it reads or writes, each a :class:`~ts_core.contract.formats.Format`.
         title: what tables call the framework, ``"MindSpore"``; its name when empty.
         cure: what to do when the framework is missing, ``pip install "ts-core[torch]"``.
         tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("pt",)``.
@@ -215,7 +236,7 @@ class FrameworkInfo:
     name: str
     distribution: str
     classes: tuple[str, ...] = ()
-    formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    formats: tuple[Format, ...] = ()
     title: str = ""
     cure: str = ""
     tags: tuple[str, ...] = ()

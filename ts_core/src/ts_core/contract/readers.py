@@ -20,7 +20,7 @@ class CheckpointReader(Protocol):
     """A checkpoint file that has been opened: its index is in memory, its data is not.
 
     Attributes:
-        format: the name of the format, one of those that the plug-in's ``framework_info`` lists.
+        format: the name of the format, that of its :class:`~ts_core.contract.formats.Format`.
         index: names, shapes and dtypes in file order, and the metadata.
     """
 

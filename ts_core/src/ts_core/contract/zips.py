@@ -11,7 +11,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ts_core.contract.files import MappedFile, OutputFile, reading
+from ts_core.contract.byte_sources import Array, ByteSource, release
+from ts_core.contract.files import OutputFile, raw_blocks, raw_bytes, reading
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -41,19 +42,35 @@ class ZipEntry:
     crc: int
 
 
-def read_directory(file: MappedFile) -> list[ZipEntry]:
+def is_zip(file: ByteSource) -> bool:
+    """Whether a file begins as a zip archive does."""
+    return file.read(0, 4) == _LOCAL_SIGNATURE
+
+
+def read_directory(file: ByteSource) -> list[ZipEntry]:
     """The entries of an archive in the order of its directory; each lies inside the file and overlaps no other.
+
+    It is parsed once, whoever asks.
 
     Raises:
         CheckpointError: the archive is damaged, encrypted, or compressed in another way than by deflate.
     """
+    if "zip directory" not in file.parsed:
+        file.parsed["zip directory"] = _parse_directory(file)
+    entries: list[ZipEntry] = file.parsed["zip directory"]
+    return entries
+
+
+def _parse_directory(file: ByteSource) -> list[ZipEntry]:
     entries = []
     with reading(file.path):
         try:
-            with file.path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            with file.stream() as stream, zipfile.ZipFile(stream) as archive:
                 listed = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, struct.error, OSError) as problem:
-            if isinstance(problem, zipfile.BadZipFile) and _END_SIGNATURE not in bytes(file.data[-_END_REACH:]):
+            if isinstance(problem, zipfile.BadZipFile) and _END_SIGNATURE not in bytes(
+                file.read(max(len(file) - _END_REACH, 0), len(file))
+            ):
                 raise file.error("the file is cut off: the directory at the end of a zip archive is missing") from None
             raise file.error(f"the zip archive is damaged: {problem}") from problem
         for info in listed:
@@ -77,18 +94,18 @@ def read_directory(file: MappedFile) -> list[ZipEntry]:
     return entries
 
 
-def _data_offset(file: MappedFile, info: zipfile.ZipInfo) -> int:
+def _data_offset(file: ByteSource, info: zipfile.ZipInfo) -> int:
     """The directory names the entry's local header, which repeats the name and may have an extra field of its own."""
     start = info.header_offset
     if start < 0 or start + _LOCAL_HEADER.size > len(file):
         raise file.error(f"{info.filename}: its header lies outside the file")
-    signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(file.data, start)
+    signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(start, start + _LOCAL_HEADER.size))
     if signature != _LOCAL_SIGNATURE:
         raise file.error(f"{info.filename}: there is no entry where the directory says")
     return int(start + _LOCAL_HEADER.size + name_length + extra_length)
 
 
-def _refuse_overlaps(file: MappedFile, entries: list[ZipEntry]) -> None:
+def _refuse_overlaps(file: ByteSource, entries: list[ZipEntry]) -> None:
     """Overlapping entries are how a small archive pretends to hold much."""
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.offset):
@@ -122,30 +139,33 @@ class ZipWriter:
         self._directory: list[bytes] = []
         self._checksums = ThreadPoolExecutor(max_workers=1, thread_name_prefix="crc32")
 
-    def add(self, name: str, *parts: bytes | memoryview) -> None:
-        """Append an entry whose content is these parts, one after the other."""
+    def add(self, name: str, head: bytes, array: Array | None = None) -> None:
+        """Append an entry whose content is some bytes, and after them the elements of an array."""
         encoded = name.encode()
         start = self._file.position
-        size = sum(len(part) for part in parts)
-        if size < _LARGE:
-            checksum = _crc32(parts)
+        size = len(head) + (0 if array is None else array.nbytes)
+        if array is None or size < _LARGE:
+            content = head if array is None else head + raw_bytes(array)
+            checksum = zlib.crc32(content)
             self._file.write(_local_header(encoded, start, size, checksum))
-            self._append(parts)
+            self._file.write(content)
+            if array is not None:
+                release(array)
         else:
             # The checksum comes before the content in the file; it takes about as long to compute as the content to
             # write, and neither needs the interpreter: do both at once and put it in afterwards.
-            pending = self._checksums.submit(_crc32, parts)
             self._file.write(_local_header(encoded, start, size, 0))
-            self._append(parts)
+            self._file.write(head)
+            checksum = zlib.crc32(head)
+            for block in raw_blocks(array):
+                pending = self._checksums.submit(zlib.crc32, block, checksum)
+                self._file.write(block)
+                checksum = pending.result()
             end = self._file.position
-            checksum = pending.result()
-            self._file.write_at(start, _local_header(encoded, start, size, checksum))
+            self._file.seek(start)
+            self._file.write(_local_header(encoded, start, size, checksum))
             self._file.seek(end)
         self._directory.append(_central_header(encoded, start, size, checksum))
-
-    def _append(self, parts: tuple[bytes | memoryview, ...]) -> None:
-        for part in parts:
-            self._file.write(part)
 
     def finish(self) -> None:
         """Write the directory."""
@@ -168,13 +188,6 @@ class ZipWriter:
         """Close the file."""
         self._checksums.shutdown()
         self._file.close()
-
-
-def _crc32(parts: tuple[bytes | memoryview, ...]) -> int:
-    checksum = 0
-    for part in parts:
-        checksum = zlib.crc32(part, checksum)
-    return checksum
 
 
 def _local_header(name: bytes, start: int, size: int, checksum: int) -> bytes:

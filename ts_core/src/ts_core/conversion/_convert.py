@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.checkpoints import format_of, write_checkpoint
+from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
 from ts_core.contract.dtypes import dtype_name, dtype_of
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import LazyTensors
@@ -117,18 +117,15 @@ def convert(
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
         with _progress(result.index, place, progress) as advance:
-            dropped = write_checkpoint(result, place, format=chosen, max_shard_size=max_shard_size, progress=advance)
+            dropped = write_checkpoint(
+                result, place, format=chosen.name, max_shard_size=max_shard_size, progress=advance
+            )
         if dropped:
-            notes.append(f"Metadata that the format {chosen!r} cannot hold was dropped: {', '.join(dropped)}")
-        origin = _framework(getattr(tensors, "format", None))
-    return ConversionReport(rows, tuple(notes), source_framework=origin, target_framework=to or _framework(chosen))
-
-
-def _framework(format: str | None) -> str | None:
-    """The framework that a format belongs to."""
-    from ts_core.frameworks import plugins
-
-    return next((info.name for info in plugins() if format in info.formats), None)
+            notes.append(f"Metadata that the format {chosen.name!r} cannot hold was dropped: {', '.join(dropped)}")
+        origin = framework_of_format(getattr(tensors, "format", None))
+    return ConversionReport(
+        rows, tuple(notes), source_framework=origin, target_framework=to or framework_of_format(chosen.name)
+    )
 
 
 def _weight_map(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CONTRACT_VERSION, FrameworkInfo
 from ts_core.contract.recognition import is_instance
 from ts_core.errors import (
@@ -67,6 +68,7 @@ class PluginRegistry:
 
         import pluggy
 
+        import ts_core.log  # noqa: F401 - silences the logger below which plug-ins log
         from ts_core.contract import hooks as hookspecs
 
         found = importlib.metadata.entry_points(group=GROUP) if entry_points is None else entry_points
@@ -124,10 +126,10 @@ class PluginRegistry:
         for field in ("name", "distribution", "title", "cure"):
             if not isinstance(getattr(info, field), str):
                 raise PluginError(f"FrameworkInfo.{field} is {getattr(info, field)!r}, not a str")
-        for field in ("classes", "tags"):
+        for field, kind in (("classes", str), ("tags", str), ("formats", Format)):
             value = getattr(info, field)
-            if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
-                raise PluginError(f"FrameworkInfo.{field} is {value!r}, not a tuple of str")
+            if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+                raise PluginError(f"FrameworkInfo.{field} is {value!r:.200}, not a tuple of {kind.__name__}")
         return info
 
     def _refuse_wrappers(self, plugin: str) -> None:
@@ -152,8 +154,8 @@ class PluginRegistry:
         conflicts = [
             f"{name} is already claimed by {other.plugin}"
             for other in self._infos
-            for name in (*info.classes, *info.formats)
-            if name in other.classes or name in other.formats
+            for name in (*info.classes, *(format.name for format in info.formats))
+            if name in other.classes or name in [format.name for format in other.formats]
         ]
         conflicts += [f"{info.name} is already the framework of {o.plugin}" for o in self._infos if o.name == info.name]
         return dataclasses.replace(info, version=version, plugin=label, problem=problem, conflicts=tuple(conflicts))

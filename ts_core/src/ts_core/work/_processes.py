@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 import ts_core
-from ts_core.contract.file_map import FileMap, place_of
+from ts_core.contract.byte_sources import MappedFile, place_of
 from ts_core.log import LOGGER
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -169,10 +169,9 @@ def _array(
     file = _mapped(path)
     if file.identity != identity:
         raise FileNotFoundError(path)
-    return np.ndarray(shape, dtype, file, offset, strides)
+    return file.array(offset, shape, dtype, strides)
 
 
 @functools.lru_cache(maxsize=64)
-def _mapped(path: str) -> FileMap:
-    with open(path, "rb") as file:  # noqa: PTH123 - it is a str
-        return FileMap(file)
+def _mapped(path: str) -> MappedFile:
+    return MappedFile(Path(path))

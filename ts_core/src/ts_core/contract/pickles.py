@@ -1,8 +1,9 @@
-"""Pickles as data: what torch wrote into them comes out, and nothing in them is run.
+"""Pickles as data: what was written into them comes out, and nothing in them is run.
 
 A pickle is a small program. This module runs that program with every way of calling something taken away: a class or
 function that it names becomes a :class:`Global`, which is only a name; "calling" one looks it up in a table of builders
-for tensors and plain values, and yields an inert :class:`Stub`, which keeps what it was given, for every other name.
+for plain values and arrays (:data:`BUILDERS`, to which a format adds its own), and yields an inert :class:`Stub`, which
+keeps what it was given, for every other name.
 
 The base is the pure Python unpickler of the standard library, not the one in C: its memo is a dictionary, so that a
 memo index of 2^31 costs nothing, and each of its instructions can be replaced.
@@ -10,7 +11,6 @@ memo index of 2^31 costs nothing, and each of its instructions can be replaced.
 
 from __future__ import annotations
 
-import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -20,41 +20,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ts_core.contract.dtypes import DtypeTable, is_native
 from ts_core.contract.files import count_elements
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PICKLE = 64 << 20  # bytes: a state dict of 10,000 tensors needs two million
 _MAX_KEY_DEPTH = 4
+_VIEWED = 1 << 14  # bytes; from here on they stay where they are
 
-# torch's name of a dtype → ours
-DTYPES = DtypeTable(
-    {
-        name: name
-        for name in (
-            *("bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
-            *("float16", "float32", "float64", "bfloat16", "complex64", "complex128"),
-            *("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu"),
-        )
-    }
-)
-# The class of a storage says what it holds, but for untyped ones: there the tensor says it.
-STORAGES: Mapping[str, str | None] = {
-    "BoolStorage": "bool",
-    "ByteStorage": "uint8",
-    "CharStorage": "int8",
-    "ShortStorage": "int16",
-    "IntStorage": "int32",
-    "LongStorage": "int64",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "FloatStorage": "float32",
-    "DoubleStorage": "float64",
-    "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-    "UntypedStorage": None,
-}
+Builder = Callable[..., object]
 
 
 class MalformedError(ValueError):
@@ -109,145 +83,15 @@ class Stub:
         return f"<{self.cls if isinstance(self.cls, Global) else 'object'}, not run>"
 
 
-@dataclass(eq=False, slots=True)
-class Storage:
-    """A block of elements in the file.
-
-    Attributes:
-        key: its name in the file.
-        dtype: of its elements; None for bytes, whose dtype the tensor states.
-        nbytes: its size as the pickle states it; to be checked against the file.
-        start: where in `data` it begins, once that is known.
-        data: the bytes that it lies in, once they are known.
-    """
-
-    key: str
-    dtype: np.dtype[Any] | None
-    nbytes: int
-    start: int = 0
-    data: memoryview | None = None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class TensorRecord:
-    """A tensor as the pickle describes it; :meth:`check` says whether the description is true.
-
-    Attributes:
-        storage: where its elements are.
-        offset: of its first element, in elements.
-        shape: its shape.
-        stride: in elements.
-        dtype: of its elements.
-        byte_order: ``"<"`` or ``">"``, of the file.
-    """
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """The size of its elements, repeated ones counted each time."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def check(self, most_bytes: int) -> None:
-        """Refuse a tensor that reaches beyond its storage, or repeats elements to more than so many bytes."""
-        count_elements(self.shape)
-        if len(self.shape) != len(self.stride) or self.offset < 0 or any(step < 0 for step in self.stride):
-            raise MalformedError(
-                f"a tensor cannot have the shape {self.shape}, stride {self.stride!r:.200}, offset {self.offset}"
-            )
-        if 0 in self.shape:
-            return
-        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
-        if (last + 1) * self.dtype.itemsize > self.storage.nbytes:
-            raise MalformedError(
-                f"shape {self.shape}, stride {self.stride}, offset {self.offset} reach to element {last} of a storage "
-                f"of {self.storage.nbytes} bytes"
-            )
-        if self.nbytes > max(most_bytes, self.storage.nbytes):
-            raise MalformedError(
-                f"the shape {self.shape} repeats a storage of {self.storage.nbytes} bytes beyond reason"
-            )
-
-    def array(self, byte_order: str = "<") -> Array:
-        """A read-only view of the storage. The record has been checked, and its storage found."""
-        if 0 in self.shape or self.storage.data is None:
-            return np.empty(self.shape, self.dtype)
-        if byte_order == "<" or self.dtype.itemsize == 1:
-            return self._view(self.dtype)
-        if is_native(self.dtype):
-            return self._view(self.dtype.newbyteorder(">"))
-        width = self.dtype.itemsize  # bfloat16, which exists in the machine's byte order only
-        return self._view(np.dtype(f">u{width}")).astype(f"<u{width}").view(self.dtype)
-
-    def _view(self, dtype: np.dtype[Any]) -> Array:
-        start = self.storage.start + self.offset * dtype.itemsize
-        end = self.storage.start + self.storage.nbytes
-        # Along an axis of one element the step means nothing, and may be larger than an address.
-        strides = tuple(
-            step * dtype.itemsize if size > 1 else 0 for size, step in zip(self.shape, self.stride, strict=True)
-        )
-        # NumPy refuses what would lie outside of the buffer.
-        return np.ndarray(self.shape, dtype, self.storage.data[start:end], 0, strides)  # type: ignore[index]  # not None
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableTensor:
-    """A tensor that has no dense array: sparse, quantised, without data."""
-
-    reason: str
-
-
 # ---------------------------------------------------------------------------------------------------------------------
 # Builders: what is made for the names that are known. Their arguments come from the file: they check everything.
 
 
-def _tensor(storage: object, offset: object, shape: object, stride: object, *_: object) -> TensorRecord:
-    if not isinstance(storage, Storage) or storage.dtype is None:
-        raise MalformedError("a tensor without a typed storage")
-    return _record(storage, offset, shape, stride, storage.dtype)
-
-
-def _tensor_of_dtype(
-    storage: object, offset: object, shape: object, stride: object, _grad: object, _hooks: object, dtype: object,
-    *_: object,
-) -> TensorRecord | UnreadableTensor:  # fmt: skip
-    if not isinstance(storage, Storage) or not isinstance(dtype, Global):
-        raise MalformedError("a tensor without a storage and a dtype")
-    known = DTYPES.dtype(dtype.name)
-    if known is None:
-        return UnreadableTensor(f"dtype {dtype}")
-    return _record(storage, offset, shape, stride, known)
-
-
-def _record(storage: Storage, offset: object, shape: object, stride: object, dtype: np.dtype[Any]) -> TensorRecord:
-    numbers = (offset, *_integers(shape), *_integers(stride))
-    if not all(type(number) is int for number in numbers):
-        raise MalformedError(f"the offset, shape and stride of a tensor are not whole numbers: {numbers[:9]!r}")
-    return TensorRecord(storage, int(offset), _integers(shape), _integers(stride), dtype)  # type: ignore[call-overload]  # checked above
-
-
-def _integers(sizes: object) -> tuple[int, ...]:
+def integers(sizes: object) -> tuple[int, ...]:
+    """A tuple of numbers, which the caller checks: a shape or stride."""
     if not isinstance(sizes, tuple | list):
         raise MalformedError("the shape or stride of a tensor is no tuple")
     return tuple(sizes)
-
-
-def _first(value: object, *_: object) -> object:
-    return value
-
-
-def _from_type(function: object, _cls: object, args: object, *_: object) -> object:
-    if not isinstance(function, Global) or not isinstance(args, tuple) or function == _FROM_TYPE:
-        raise MalformedError("a tensor subclass without a function that builds it")
-    return construct(function, args)
-
-
-def _unreadable(reason: str) -> Callable[..., UnreadableTensor]:
-    return lambda *_: UnreadableTensor(reason)
 
 
 def _ordered_dict(pairs: object = ()) -> OrderedDict[object, object]:
@@ -287,14 +131,6 @@ def _encode(text: object, encoding: object = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _size(sizes: object = ()) -> tuple[int, ...]:
-    return _integers(sizes)
-
-
-def _device(kind: object, index: object = None) -> str:
-    return f"{kind}" if index is None else f"{kind}:{index}"
-
-
 class NumpyDtype:
     """The dtype of a NumPy array in a pickle, which tells its byte order afterwards."""
 
@@ -325,9 +161,9 @@ class NumpyArray:
         if not isinstance(state, tuple) or len(state) != 5:
             raise MalformedError("the state of a NumPy array is not a tuple of 5")
         _, shape, dtype, fortran, content = state
-        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes):
+        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes | memoryview):
             raise MalformedError("a NumPy array without numbers")
-        sizes = _integers(shape)
+        sizes = integers(shape)
         if count_elements(sizes) * dtype.dtype.itemsize != len(content):
             raise MalformedError(f"{len(content)} bytes are no NumPy array of shape {sizes} and dtype {dtype.dtype}")
         self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if fortran else "C")
@@ -339,33 +175,10 @@ def _numpy_scalar(dtype: object, content: object) -> object:
     return np.frombuffer(content, dtype.dtype)[0]
 
 
-def _object(cls: object, *args: object) -> object:
-    return construct(cls, args)
-
-
-_FROM_TYPE = Global("torch._tensor", "_rebuild_from_type_v2")
-_UTILS = "torch._utils"
-_BUILTINS: Mapping[str, Callable[..., object]] = {
-    "set": _set,
-    "frozenset": _set,
-    "dict": _plain_dict,
-    "complex": _complex,
-}
-_NUMPY: Mapping[str, Callable[..., object]] = {"_reconstruct": NumpyArray, "scalar": _numpy_scalar}
-BUILDERS: Mapping[Global, Callable[..., object]] = {
-    Global(_UTILS, "_rebuild_tensor"): _tensor,
-    Global(_UTILS, "_rebuild_tensor_v2"): _tensor,
-    Global(_UTILS, "_rebuild_tensor_v3"): _tensor_of_dtype,
-    Global(_UTILS, "_rebuild_parameter"): _first,
-    Global(_UTILS, "_rebuild_parameter_with_state"): _first,
-    Global(_UTILS, "_rebuild_sparse_tensor"): _unreadable("sparse"),
-    Global(_UTILS, "_rebuild_qtensor"): _unreadable("quantised"),
-    Global(_UTILS, "_rebuild_nested_tensor"): _unreadable("nested"),
-    Global(_UTILS, "_rebuild_meta_tensor_no_storage"): _unreadable("on the meta device, without data"),
-    Global(_UTILS, "_rebuild_wrapper_subclass"): _unreadable("a wrapper of other tensors"),
-    _FROM_TYPE: _from_type,
-    Global("torch", "Size"): _size,
-    Global("torch", "device"): _device,
+_NUMPY: Mapping[str, Builder] = {"_reconstruct": NumpyArray, "scalar": _numpy_scalar}
+_BUILTINS: Mapping[str, Builder] = {"set": _set, "frozenset": _set, "dict": _plain_dict, "complex": _complex}
+#: What is built for the names of Python and NumPy. A format of another framework adds its own to these.
+BUILDERS: Mapping[Global, Builder] = {
     Global("collections", "OrderedDict"): _ordered_dict,
     Global("collections", "defaultdict"): lambda *_: {},
     Global("collections", "Counter"): _plain_dict,
@@ -377,16 +190,20 @@ BUILDERS: Mapping[Global, Callable[..., object]] = {
         for name, builder in _NUMPY.items()
     },
     **{Global(module, name): builder for module in ("builtins", "__builtin__") for name, builder in _BUILTINS.items()},
-    **{
-        Global(module, name): _object for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")
-    },
 }
+# These call what they are given first with the rest.
+_CALLERS = frozenset(
+    Global(module, name) for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")
+)
 
 
-def construct(function: object, args: tuple[object, ...]) -> object:
+def construct(function: object, args: tuple[object, ...], builders: Mapping[Global, Builder]) -> object:
     """What a pickle gets when it "calls" something: the work of a builder, else a stub."""
-    builder = BUILDERS.get(function) if isinstance(function, Global) else None
-    return Stub(function, args) if builder is None else builder(*args)
+    taken = 0
+    while isinstance(function, Global) and function in _CALLERS and taken < len(args):
+        function, taken = args[taken], taken + 1
+    builder = builders.get(function) if isinstance(function, Global) else None
+    return Stub(function, args[taken:]) if builder is None else builder(*args[taken:])
 
 
 def checked_key(key: object, depth: int = _MAX_KEY_DEPTH) -> object:
@@ -404,18 +221,28 @@ def checked_key(key: object, depth: int = _MAX_KEY_DEPTH) -> object:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-class Source:
-    """The bytes of a pickle, as the unpickler wants to read them, and no more of them than is sensible."""
+class PickleBytes:
+    """The bytes of a pickle, as the unpickler wants to read them, and no more of them than is sensible.
 
-    def __init__(self, data: memoryview, position: int = 0) -> None:
-        self._data = data[: position + MAX_PICKLE]
-        self.position = position
+    Attributes:
+        position: of the next byte, in what was given.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data, self._left = data, MAX_PICKLE
+        self.position = 0
 
     def read(self, size: int) -> bytes:
         """The next bytes, fewer at the end."""
+        part = bytes(self.view(min(size, self._left)))
+        self._left -= len(part)
+        return part
+
+    def view(self, size: int) -> memoryview:
+        """The next bytes, where they are."""
         start = self.position
         self.position = min(start + size, len(self._data))
-        return bytes(self._data[start : self.position])
+        return self._data[start : self.position]
 
     def readinto(self, buffer: bytearray) -> int:
         """The next bytes, into a buffer."""
@@ -433,6 +260,7 @@ class Source:
             end = piece.find(b"\n") + 1
             if end:
                 self.position -= len(piece) - end
+                self._left += len(piece) - end
                 piece = piece[:end]
             line += piece
         return line
@@ -443,19 +271,23 @@ class SafeUnpickler(pickle._Unpickler):
 
     Args:
         source: where the pickle is; afterwards at its end.
-        persistent_load: makes something of the references to storages.
+        persistent_load: makes something of the references to what is outside of the pickle.
+        builders: what is built for which name.
     """
 
     # What the base class has and its published types do not tell.
     stack: list[Any]
+    _unframer: Any
     append: Callable[[object], None]
     read: Callable[[int], bytes]
     pop_mark: Callable[[], list[Any]]
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {**pickle._Unpickler.dispatch}
 
-    def __init__(self, source: Source, persistent_load: Callable[[Any], object] | None = None) -> None:
+    def __init__(
+        self, source: PickleBytes, persistent_load: Callable[[Any], object] | None, builders: Mapping[Global, Builder]
+    ) -> None:
         super().__init__(source, encoding="utf-8", errors="surrogateescape")
-        self._resolve = persistent_load
+        self._source, self._resolve, self._builders = source, persistent_load, builders
 
     def find_class(self, module: str, name: str) -> Global:
         """A name, and only that."""
@@ -464,7 +296,7 @@ class SafeUnpickler(pickle._Unpickler):
     def persistent_load(self, pid: object) -> object:
         """What a reference to something outside the pickle stands for."""
         if self._resolve is None:
-            raise MalformedError("the pickle refers to storages, and there are none")
+            raise MalformedError("the pickle refers to something outside of it, and there is nothing")
         return self._resolve(pid)
 
     def get_extension(self, code: int) -> None:
@@ -472,11 +304,11 @@ class SafeUnpickler(pickle._Unpickler):
         raise MalformedError(f"extension code {code}")
 
     def _instantiate(self, cls: object, args: list[object]) -> None:
-        self.append(construct(cls, tuple(args)))
+        self.append(construct(cls, tuple(args), self._builders))
 
     def _load_reduce(self) -> None:
         args = self.stack.pop()
-        self.stack[-1] = construct(self.stack[-1], _arguments(args))
+        self.stack[-1] = construct(self.stack[-1], _arguments(args), self._builders)
 
     dispatch[pickle.REDUCE[0]] = _load_reduce
     dispatch[pickle.NEWOBJ[0]] = _load_reduce
@@ -497,9 +329,9 @@ class SafeUnpickler(pickle._Unpickler):
                     target.attributes.update((key, value) for key, value in part.items() if isinstance(key, str))
                 elif part is not None:
                     target.state = state
-        elif isinstance(target, NumpyArray | NumpyDtype):
+        elif hasattr(target, "set_state"):
             target.set_state(state)
-        elif not isinstance(target, dict | TensorRecord | UnreadableTensor):
+        elif not isinstance(target, dict):
             raise MalformedError(f"attributes for a {type(target).__name__}")
 
     dispatch[pickle.BUILD[0]] = _load_build
@@ -551,6 +383,14 @@ class SafeUnpickler(pickle._Unpickler):
 
     dispatch[pickle.FROZENSET[0]] = _load_frozenset
 
+    def _load_bytes(self, width: int) -> None:
+        size = int.from_bytes(self.read(width), "little")
+        framed = self._unframer.current_frame is not None
+        self.append(self.read(size) if framed or size < _VIEWED else self._source.view(size))
+
+    dispatch[pickle.BINBYTES[0]] = lambda self: self._load_bytes(4)
+    dispatch[pickle.BINBYTES8[0]] = lambda self: self._load_bytes(8)
+
     def _load_bytearray(self) -> None:
         size = int.from_bytes(self.read(8), "little")
         self.append(bytearray(self.read(size)))
@@ -576,14 +416,24 @@ def _list(target: object) -> Any:
     return target
 
 
-def load(source: Source, persistent_load: Callable[[Any], object] | None = None) -> object:
-    """The content of one pickle.
+def load(
+    source: PickleBytes,
+    persistent_load: Callable[[Any], object] | None = None,
+    builders: Mapping[Global, Builder] = BUILDERS,
+) -> object:
+    """The content of one pickle. Long strings of bytes in it, as arrays keep their elements, stay views of the source.
+
+    Args:
+        source: where the pickle is; afterwards at its end.
+        persistent_load: makes something of the references to what is outside of the pickle.
+        builders: what is built for which name; a builder gets the arguments, which come from the file: it checks them,
+            and raises MalformedError. What it builds may have a method ``set_state`` for attributes that follow.
 
     Raises:
         MalformedError: the pickle is damaged, or means something that no checkpoint needs.
     """
     try:
-        content: object = SafeUnpickler(source, persistent_load).load()
+        content: object = SafeUnpickler(source, persistent_load, builders).load()
     except (
         pickle.UnpicklingError,
         struct.error,

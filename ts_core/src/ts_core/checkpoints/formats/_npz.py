@@ -1,4 +1,4 @@
-"""NumPy's `.npz` archive of `.npy` files. A stored tensor is a view of the mapped archive."""
+"""NumPy's archives of arrays, `.npz`. A stored array is a view of the mapped file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 import numpy as np
 
 from ts_core.checkpoints._arrays import MAX_HEADER, SUFFIX, Header, read_header
+from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.dtypes import is_native
-from ts_core.contract.files import MappedFile, raw_bytes, reading
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.files import reading
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_core.contract.plan import refuse_tensors
-from ts_core.contract.zips import ZipEntry, ZipWriter, read_directory
+from ts_core.contract.zips import ZipEntry, ZipWriter, is_zip, read_directory
 from ts_core.errors import CheckpointError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _npy: Any = np.lib.format  # its functions are not typed
-
 _MAX_INFLATION = 1032  # what deflate can make of a byte, at most
+
+
+def _sniff(source: ByteSource) -> bool:
+    """An archive of nothing but arrays. Of a damaged one, whosever it is, the error says what is wrong."""
+    return is_zip(source) and all(entry.name.endswith(SUFFIX) for entry in read_directory(source))
 
 
 class NpzReader:
@@ -29,14 +35,15 @@ class NpzReader:
 
     format = "npz"
 
-    def __init__(self, path: Path, verify: bool = False) -> None:
-        self._file = MappedFile(path)
+    def __init__(self, source: ByteSource, options: OpenOptions) -> None:
+        path = source.path
+        self._file = source
         self._entries: dict[str, tuple[ZipEntry, Header]] = {}
         infos = {}
         for entry in read_directory(self._file):
             name = entry.name.removesuffix(SUFFIX)
             label = f"{path}: {entry.name}"
-            if verify and zlib.crc32(self._unpacked(entry)) != entry.crc:
+            if options.verify and self._crc32(entry) != entry.crc:
                 raise CheckpointError(f"{label}: the checksum is wrong")
             header = read_header(self._head(entry), label)
             header.require_numbers(label)
@@ -52,12 +59,17 @@ class NpzReader:
 
     def _head(self, entry: ZipEntry) -> bytes | memoryview:
         if not entry.deflated:
-            return self._file.data[entry.offset : entry.offset + min(entry.size, MAX_HEADER)]
+            return self._file.read(entry.offset, entry.offset + min(entry.size, MAX_HEADER))
         with reading(self._file.path):
             return _inflate(self._packed(entry), min(entry.size, MAX_HEADER))
 
+    def _crc32(self, entry: ZipEntry) -> int:
+        if entry.deflated:
+            return zlib.crc32(self._unpacked(entry))
+        return self._file.crc32(entry.offset, entry.offset + entry.size)
+
     def _packed(self, entry: ZipEntry) -> memoryview:
-        return self._file.data[entry.offset : entry.offset + entry.packed_size]
+        return self._file.read(entry.offset, entry.offset + entry.packed_size)
 
     def _unpacked(self, entry: ZipEntry) -> bytes | memoryview:
         if not entry.deflated:
@@ -105,7 +117,7 @@ class NpzWriter:
         _npy.write_array_header_1_0(
             head, {"descr": _npy.dtype_to_descr(little), "fortran_order": False, "shape": array.shape}
         )
-        self._zip.add(name + SUFFIX, head.getvalue(), raw_bytes(array))
+        self._zip.add(name + SUFFIX, head.getvalue(), array)
 
     def finish(self) -> None:
         """Write the directory of the archive."""
@@ -114,3 +126,6 @@ class NpzWriter:
     def close(self) -> None:
         """Close the file."""
         self._zip.close()
+
+
+FORMAT = Format("npz", (".npz",), _sniff, NpzReader, NpzWriter)

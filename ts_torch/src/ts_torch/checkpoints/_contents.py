@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ts_core.contract.files import MappedFile
+from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.nouns import Section
+from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
 from ts_core.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
-from ts_core.log import LOGGER
-from ts_torch.pickles import Global, MalformedError, NumpyArray, Stub, TensorRecord, UnreadableTensor
+from ts_torch.checkpoints._tensors import TensorRecord, UnreadableTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tensors = dict[str, "TensorRecord | Array"]
@@ -33,6 +35,8 @@ _NESTINGS = (
     "model_ema",
     "ema",
 )
+# What tells a state that is no model's, and whose it is.
+_STATES = {"param_groups": "optimizer", "last_epoch": "scheduler"}
 _MAX_DEPTH = 4  # of dicts in dicts, where the parameters are looked for
 _MAX_VISITS = 1_000_000  # of modules in modules; a module may stand in several places
 
@@ -44,13 +48,15 @@ class Contents:
     Attributes:
         tensors: the parameters and buffers by name, in file order.
         metadata: everything else beside them, or above them, by name.
+        sections: every state that the file holds, these tensors being one.
     """
 
     tensors: Tensors
     metadata: Mapping[str, object]
+    sections: tuple[Section, ...] = ()
 
 
-def select(root: object, key: str | None, file: MappedFile) -> Contents:
+def select(root: object, key: str | None, file: ByteSource) -> Contents:
     """The parameters in an unpickled object.
 
     Args:
@@ -67,7 +73,8 @@ def select(root: object, key: str | None, file: MappedFile) -> Contents:
         place = _at(root, key, file)
         if not _is_parameters(place):
             raise NoParametersError(f"{file.path}: key={key!r} leads to {_describe(place)}, which holds no parameters")
-        return _contents(root, (key,), place, file)
+        chosen = _contents(root, (key,), place, file)
+        return replace(chosen, sections=tuple(_sections(root, dict(_candidates(root, (), set())), key, chosen.tensors)))
     found = dict(_candidates(root, (), set()))
     if not found:
         raise NoParametersError(
@@ -77,8 +84,48 @@ def select(root: object, key: str | None, file: MappedFile) -> Contents:
     path = min(found, key=_rank)
     if len(found) > 1:
         others = ", ".join(repr(".".join(other)) for other in found if other != path)
-        LOGGER.warning("%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others)
-    return _contents(root, path, found[path], file)
+        logging.getLogger("ts_core.torch").warning(
+            "%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others
+        )
+    chosen = _contents(root, path, found[path], file)
+    return replace(chosen, sections=tuple(_sections(root, found, ".".join(path), chosen.tensors)))
+
+
+def _sections(
+    root: object, found: Mapping[tuple[str, ...], object], chosen: str, tensors: Tensors
+) -> Iterator[Section]:
+    """The chosen parameters first, then other ones; tensors that lie loose around them; optimizers and schedulers."""
+    yield Section(chosen, "model", tuple(tensors))
+    for path, place in found.items():
+        name = ".".join(path)
+        if name != chosen:
+            kind = "other" if not name or chosen.startswith(f"{name}.") else "model"
+            yield Section(name, kind, tuple(name for name, _ in _named_tensors(place)))
+    yield from _states(root, (), set())
+
+
+def _states(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Section]:
+    """The states of optimizers and schedulers, which training scripts keep in dicts and lists beside the model."""
+    if id(value) in seen or len(path) > _MAX_DEPTH or _is_module(value):
+        return
+    seen.add(id(value))
+    entries = dict(enumerate(value)) if isinstance(value, list) else _entries(value) or {}
+    kind = next((kind for key, kind in _STATES.items() if key in entries), None)
+    if kind is not None:
+        yield Section(".".join(path), kind, tuple(_tensor_names(value, "", 0)))
+        return
+    for name, inner in entries.items():
+        if isinstance(inner, dict | list | Stub):
+            yield from _states(inner, (*path, str(name)), seen)
+
+
+def _tensor_names(value: object, prefix: str, depth: int) -> Iterator[str]:
+    entries = dict(enumerate(value)) if isinstance(value, list) else _entries(value) or {}
+    for name, inner in entries.items():
+        if _is_tensor(inner):
+            yield f"{prefix}{name}"
+        elif depth < _MAX_DEPTH:
+            yield from _tensor_names(inner, f"{prefix}{name}.", depth + 1)
 
 
 def _candidates(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -105,7 +152,7 @@ def _rank(path: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(_NESTINGS.index(name) if name in _NESTINGS else len(_NESTINGS) + 1 for name in path)
 
 
-def _at(root: object, key: str, file: MappedFile) -> object:
+def _at(root: object, key: str, file: ByteSource) -> object:
     value, rest = root, key
     while rest:
         entries = _entries(value) or {}
@@ -119,16 +166,13 @@ def _at(root: object, key: str, file: MappedFile) -> object:
     return value
 
 
-def _contents(root: object, path: tuple[str, ...], place: object, file: MappedFile) -> Contents:
-    if _is_module(place):
-        named = list(_module_tensors(place))
-        rest: dict[str, object] = {}
-    else:
-        entries = _entries(place) or {}
-        named = [(name, value) for name, value in entries.items() if isinstance(name, str) and _is_tensor(value)]
-        rest = {
-            str(name): value for name, value in entries.items() if not (isinstance(name, str) and _is_tensor(value))
-        }
+def _contents(root: object, path: tuple[str, ...], place: object, file: ByteSource) -> Contents:
+    named = list(_named_tensors(place))
+    rest = {
+        str(name): value
+        for name, value in ({} if _is_module(place) else _entries(place) or {}).items()
+        if not (isinstance(name, str) and _is_tensor(value))
+    }
     unreadable = [(name, value.reason) for name, value in named if isinstance(value, UnreadableTensor)]
     if unreadable:
         listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
@@ -176,10 +220,17 @@ def _is_module(value: object) -> bool:
 
 
 def _is_parameters(value: object) -> bool:
+    return next(_named_tensors(value), None) is not None
+
+
+def _named_tensors(value: object) -> Iterator[tuple[str, object]]:
+    """The parameters in a module, or directly in a dict."""
     if _is_module(value):
-        return next(iter(_module_tensors(value)), None) is not None
-    entries = _entries(value)
-    return entries is not None and any(isinstance(name, str) and _is_tensor(inner) for name, inner in entries.items())
+        yield from _module_tensors(value)
+        return
+    for name, inner in (_entries(value) or {}).items():
+        if isinstance(name, str) and _is_tensor(inner):
+            yield name, inner
 
 
 def _module_tensors(module: object) -> Iterator[tuple[str, object]]:

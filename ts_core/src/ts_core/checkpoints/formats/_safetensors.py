@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.dtypes import DtypeTable
-from ts_core.contract.files import MappedFile, OutputFile, count_elements, raw_bytes, reading, unique_keys
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.files import OutputFile, count_elements, reading, unique_keys
+from ts_core.contract.formats import Format
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_core.contract.plan import require_dtypes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-FORMAT = "safetensors"
 DTYPES = DtypeTable(
     {
         "BOOL": "bool",
@@ -49,19 +50,19 @@ _OF_THE_FILE = ("format", "crc_num")  # metadata that tells of the file (who wro
 _ALIGNMENT = 8  # bytes, of the first tensor
 
 
-def is_safetensors(head: bytes, size: int) -> bool:
-    """Whether a file of this size that begins so has a safetensors header."""
-    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+def _sniff(source: ByteSource) -> bool:
+    """Whether a file has a safetensors header, by its length and its first letter."""
+    return bytes(source.read(8, 9)) == b"{" and int.from_bytes(source.read(0, 8), "little") <= len(source) - 8
 
 
 class SafetensorsReader:
     """A safetensors file; its tensors are views of the mapped file."""
 
-    format = FORMAT
+    format = "safetensors"
 
-    def __init__(self, path: Path) -> None:
-        self._file = MappedFile(path)
-        with reading(path):
+    def __init__(self, source: ByteSource, options: OpenOptions) -> None:
+        self._file = source
+        with reading(source.path):
             self._offsets, self.index = _parse(self._file)
 
     def read(self, name: str) -> Array:
@@ -74,11 +75,11 @@ class SafetensorsReader:
         self._file.close()
 
 
-def _parse(file: MappedFile) -> tuple[dict[str, int], CheckpointIndex]:
-    length = int.from_bytes(file.data[:8], "little")
+def _parse(file: ByteSource) -> tuple[dict[str, int], CheckpointIndex]:
+    length = int.from_bytes(file.read(0, 8), "little")
     if len(file) < 8 or length > min(len(file) - 8, _MAX_HEADER):
         raise file.error(f"a safetensors header of {length} bytes does not fit into a file of {len(file)} bytes")
-    header = json.loads(bytes(file.data[8 : 8 + length]), object_pairs_hook=unique_keys)
+    header = json.loads(bytes(file.read(8, 8 + length)), object_pairs_hook=unique_keys)
     if not isinstance(header, dict):
         raise file.error("the safetensors header is not a JSON object")
     metadata = header.pop("__metadata__", {})
@@ -109,7 +110,7 @@ def _parse(file: MappedFile) -> tuple[dict[str, int], CheckpointIndex]:
     return offsets, CheckpointIndex(infos, metadata)
 
 
-def _check_gapless(file: MappedFile, infos: Mapping[str, TensorInfo], offsets: Mapping[str, int], start: int) -> None:
+def _check_gapless(file: ByteSource, infos: Mapping[str, TensorInfo], offsets: Mapping[str, int], start: int) -> None:
     """The format allows neither overlaps nor gaps, so that a file cannot mean two things or hide a third."""
     position = start
     for name in sorted(offsets, key=lambda name: (offsets[name], infos[name].nbytes)):
@@ -153,7 +154,8 @@ class SafetensorsWriter:
 
     def write(self, name: str, array: Array) -> None:
         """Put the bytes of one tensor into their place."""
-        self._file.write_at(self._start + self._offsets[name], raw_bytes(array))
+        self._file.seek(self._start + self._offsets[name])
+        self._file.write_array(array)
 
     def finish(self) -> None:
         """Flush."""
@@ -162,3 +164,6 @@ class SafetensorsWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+FORMAT = Format("safetensors", (".safetensors",), _sniff, SafetensorsReader, SafetensorsWriter, shardable=True)

@@ -1,0 +1,198 @@
+"""torch's older files: streams of pickles (before 1.6), and tar archives (before 0.1.10)."""
+
+from __future__ import annotations
+
+import struct
+import tarfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.files import reading
+from ts_core.contract.pickles import MAX_PICKLE, MalformedError, PickleBytes, load
+from ts_torch.checkpoints._tensors import BUILDERS, Storage, TensorRecord, storage_dtype, storage_nbytes
+
+_MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
+_MAGIC_BYTES = 64  # more than that pickle needs
+_PROTOCOL = 1001  # the second
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Streams of pickles: magic number, protocol, system, the object, the keys of the storages; then the storages.
+
+
+def is_stream(file: ByteSource) -> bool:
+    """Whether the first pickle is torch's magic number."""
+    if bytes(file.read(0, 1)) != b"\x80":
+        return False
+    try:
+        return load(PickleBytes(file.read(0, _MAGIC_BYTES))) == _MAGIC
+    except ValueError:
+        return False
+
+
+def read_stream(file: ByteSource) -> object:
+    """The pickled object in a stream of pickles."""
+    storages: dict[str, Storage] = {}
+    views: list[tuple[Storage, Storage, int]] = []
+
+    def persistent_load(reference: object) -> object:
+        if isinstance(reference, tuple) and len(reference) == 4 and reference[0] == "module":
+            return reference[1]  # a class, with its source code, which is of no interest here
+        if not isinstance(reference, tuple) or len(reference) != 6 or reference[0] != "storage":
+            raise MalformedError(f"the pickle refers to {reference!r:.80}, which is no storage")
+        _, cls, key, _, numel, part = reference
+        dtype = storage_dtype(cls)
+        storage = storages.setdefault(str(key), Storage(str(key), dtype, storage_nbytes(numel, dtype)))
+        if part is None:
+            return storage
+        _, offset, size = part
+        piece = Storage(f"{key}, part", dtype, storage_nbytes(size, dtype))
+        views.append((piece, storage, storage_nbytes(offset, dtype)))
+        return piece
+
+    with reading(file.path):
+        _, position = _next(file, 0)
+        protocol, position = _next(file, position)
+        if protocol != _PROTOCOL:
+            raise file.error(f"version {protocol!r:.40} of the stream cannot be read")
+        _, position = _next(file, position)  # of the system: storages are little-endian whatever it says
+        root, position = _next(file, position, persistent_load)
+        keys, position = _next(file, position)
+        if not isinstance(keys, list) or len(set(map(str, keys))) != len(keys):
+            raise file.error("the list of storages is no list, or names one twice")
+        for key in keys:
+            storage = storages.get(str(key))
+            if storage is None:
+                raise file.error(f"no tensor uses the storage {key!r:.40}")
+            position = _place(file, position, len(file), storage)
+        missing = [key for key, storage in storages.items() if storage.source is None]
+        if missing:
+            raise file.error(f"the storages {', '.join(missing[:5])} are missing from the file")
+        _place_views(views)
+    return root
+
+
+def _place(file: ByteSource, position: int, limit: int, storage: Storage) -> int:
+    """Give a storage its bytes: the number of its elements, then the elements. Answers where they end."""
+    if position + 8 > limit:
+        raise MalformedError(f"the storage {storage.key!r} is missing: the file is cut off")
+    numel = int.from_bytes(file.read(position, position + 8), "little", signed=True)
+    nbytes = storage_nbytes(numel, storage.dtype)
+    start, end = position + 8, position + 8 + nbytes
+    if nbytes < storage.nbytes or end > limit:
+        raise MalformedError(
+            f"the storage {storage.key!r} should have {storage.nbytes} bytes; it says {nbytes}, "
+            f"and {limit - start} are left in the file"
+        )
+    storage.nbytes, storage.start, storage.source = nbytes, start, file
+    return end
+
+
+def _place_views(views: list[tuple[Storage, Storage, int]]) -> None:
+    for piece, whole, offset in views:
+        if offset + piece.nbytes > whole.nbytes:
+            raise MalformedError(f"the storage {piece.key!r} reaches beyond the one that it is a part of")
+        piece.start, piece.source = whole.start + offset, whole.source
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tar archives: members `storages`, `tensors`, `pickle`
+
+
+def is_tar(file: ByteSource) -> bool:
+    """Whether a file is a tar archive; no other checkpoint is one."""
+    return file.read(_TAR_MAGIC_AT, _TAR_MAGIC_AT + len(_TAR_MAGIC)) == _TAR_MAGIC
+
+
+def read_tar(file: ByteSource) -> object:
+    """The pickled object in a tar archive."""
+    with reading(file.path):
+        members = _tar_members(file)
+        storages = _tar_storages(file, *members["storages"])
+        objects: dict[object, object] = {**storages, **_tar_tensors(file, members["tensors"], storages)}
+
+        def persistent_load(reference: object) -> object:
+            if isinstance(reference, tuple) and reference:
+                return reference[0]  # a class, with its source code
+            return objects[int(str(reference))]
+
+        return _next(file, members["pickle"][0], persistent_load)[0]
+
+
+def _tar_members(file: ByteSource) -> dict[str, tuple[int, int]]:
+    """Where each member begins and ends."""
+    members: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(fileobj=file.stream(), mode="r:") as archive:
+            for member in archive:
+                if not member.isreg() or member.sparse is not None:
+                    raise file.error(f"{member.name}: a link or device in the archive")
+                if member.name in members:
+                    raise file.error(f"{member.name} is there twice")
+                end = member.offset_data + member.size
+                if member.size < 0 or end > len(file):
+                    raise file.error(f"{member.name} reaches past the end of the file")
+                members[member.name] = member.offset_data, end
+    except (tarfile.TarError, OSError) as problem:
+        raise file.error(f"the tar archive is damaged: {problem}") from problem
+    absent = {"storages", "tensors", "pickle"} - members.keys()
+    if absent:
+        raise file.error(f"a tar archive without {', '.join(sorted(absent))}: it was not written by torch")
+    return members
+
+
+def _tar_storages(file: ByteSource, position: int, end: int) -> dict[object, Storage]:
+    storages: dict[object, Storage] = {}
+    count, position = _next(file, position)
+    for _ in range(_count(count)):
+        described, position = _next(file, position)
+        if not isinstance(described, tuple) or len(described) != 3:
+            raise MalformedError("a storage is not described by key, location and type")
+        key, _, cls = described
+        storage = storages[key] = Storage(str(key), storage_dtype(cls), 0)
+        position = _place(file, position, end, storage)
+    parts, _ = _next(file, position)
+    if not isinstance(parts, list):
+        raise MalformedError("the list of parts of storages is no list")
+    for key, whole_key, offset, numel in parts:
+        whole = storages[whole_key]
+        storages[key] = Storage(str(key), whole.dtype, storage_nbytes(numel, whole.dtype))
+        _place_views([(storages[key], whole, storage_nbytes(offset, whole.dtype))])
+    return storages
+
+
+def _tar_tensors(
+    file: ByteSource, member: tuple[int, int], storages: Mapping[object, Storage]
+) -> dict[object, TensorRecord]:
+    tensors: dict[object, TensorRecord] = {}
+    count, position = _next(file, member[0])
+    for _ in range(_count(count)):
+        described, position = _next(file, position)
+        if not isinstance(described, tuple) or len(described) != 3:
+            raise MalformedError("a tensor is not described by key, storage and type")
+        key, storage_key, _ = described
+        storage = storages[storage_key]
+        (ndim,) = struct.unpack("<i", file.read(position, position + 4))
+        if not 0 <= ndim <= 32 or storage.dtype is None:
+            raise MalformedError(f"a tensor with {ndim} axes")
+        end = position + 8 + 8 * (2 * ndim + 1)
+        numbers = struct.unpack(f"<{2 * ndim + 1}q", file.read(position + 8, end))
+        position = end
+        tensors[key] = TensorRecord(storage, numbers[-1], numbers[:ndim], numbers[ndim:-1], storage.dtype)
+    return tensors
+
+
+def _next(
+    file: ByteSource, position: int, persistent_load: Callable[[Any], object] | None = None
+) -> tuple[object, int]:
+    """The pickle at a position, and where it ends."""
+    source = PickleBytes(file.read(position, position + MAX_PICKLE))
+    content = load(source, persistent_load, BUILDERS)
+    return content, position + source.position
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise MalformedError("a number of storages or tensors is no number")
+    return value
