@@ -38,7 +38,10 @@ class LayerTable:
 
     def rule(self, layer: object) -> LayerRule | None:
         """The rule for a layer: of the nearest class along the MRO which has any, the first that fits the layer."""
-        return next((rule for rule in self._rules_of(type(layer)) if rule.when is None or rule.when(layer)), None)
+        for rule in self._rules_of(type(layer)):
+            if rule.when is None or rule.when(layer):
+                return rule
+        return None
 
     def _rules_of(self, cls: type) -> tuple[LayerRule, ...]:
         if cls not in self._known:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class NetworkTests(Suite):
         """What is loaded is what is then in the network that is answered, in arrays of any memory layout."""
         net, arrays = self.filled(net_case.make())
         fresh = self._fresh(net, arrays)
-        answer = self.hook("load_parameters")(net, _Made(fresh))
+        answer = self.hook("load_parameters")(net, MappingProxyType(fresh))
         promise(type(answer) is type(net), "load_parameters answers the network that holds the arrays", f"{answer!r}")
         self._holds(answer, fresh, "the network holds what was loaded")
 
@@ -126,7 +127,7 @@ class NetworkTests(Suite):
         net, arrays = self.filled(net_case.make())
         before = {p.path: arrays[p.name] for p in self.parameters(net) if p.persistent and p.tied_to is None}
         path, array = next(reversed(self._fresh(net, arrays).items()))
-        answer = self.hook("load_parameters")(net, _Made({path: array}))
+        answer = self.hook("load_parameters")(net, MappingProxyType({path: array}))
         self._holds(answer, {**before, path: array}, "load_parameters changes what it is given, and only that")
 
     def test_load_copies(self, net_case: NetCase) -> None:
@@ -146,19 +147,3 @@ class NetworkTests(Suite):
         wide = {name: array.astype(np.float64) for name, array in arrays.items()}
         for name, array in self.values(self.load(net, wide)).items():
             same(array, wide[name].astype(dtypes[name]), f"{name} keeps its dtype when float64 is loaded")
-
-
-class _Made(Mapping[str, Array]):
-    """Arrays that are made when they are asked for."""
-
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self._arrays = arrays
-
-    def __getitem__(self, path: str) -> Array:
-        return self._arrays[path]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
