@@ -107,7 +107,7 @@ class LazyTensors(Mapping[str, "Array"]):
         return self.index.metadata
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self.index:
+        if name not in self:
             raise KeyError(name)
         return self.read(name)
 
