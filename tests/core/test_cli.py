@@ -10,7 +10,6 @@ from click.testing import CliRunner
 
 import ts_core as ts
 from ts_core import cli
-from ts_core.contract import nouns
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -86,7 +85,6 @@ def test_inspect_lists_the_tensors(tmp_path):
     assert "section" not in done.stdout  # there is one
 
 
-@pytest.mark.skipif(not hasattr(nouns, "Section"), reason="checkpoints have no sections yet")
 def test_inspect_lists_the_sections_when_there_are_several(tmp_path):
     torch = pytest.importorskip("torch")
     net = torch.nn.Linear(2, 3)

@@ -14,7 +14,7 @@ from ts_core.frameworks._registry import GROUP, PluginRegistry, check_import
 GOOD = """
     from ts_core.contract.hooks import hookimpl
     from ts_core.contract.recognition import is_instance
-    from ts_core.contract.nouns import FrameworkInfo
+    from ts_core.contract.framework_info import FrameworkInfo
     from ts_core.contract.formats import Format
     asked = []
 

@@ -219,12 +219,12 @@ def test_a_map_has_the_forms_of_every_report(tmp_path):
     entries = [MapEntry(("q", "k"), ("qk",), Concatenate(0, (2, 3))), MapEntry(("b",), ("=b",), how="file")]
     found = ts.WeightMap(entries, unmatched_target=[Unmatched("x", (2,), "nobody", ("b",))], notes=["so"])
     report = json.loads(found.to_json(tmp_path / "map.report.json"))
-    assert [row["source"] for row in report["rows"]] == [["q", "k"], "b"]
+    assert [(row["source"], row["target"]) for row in report["rows"]] == [(["q", "k"], "qk"), ("b", "=b"), (None, "x")]
     assert report["rows"][0]["transform"] == "concatenate(axis=0, sizes=(2, 3))"
     assert (report["complete"], report["notes"]) == (False, ["so"])
-    assert report["unmatched_target"][0]["reason"] == "nobody"
-    assert found.to_csv().splitlines()[0] == "source,target,transform,how,certainty"
-    assert list(found.to_dataframe()["certainty"]) == ["certain", "certain"]
+    assert (report["rows"][2]["status"], report["rows"][2]["reason"]) == ("error", "nobody")
+    assert found.to_csv().splitlines()[0] == "source,target,transform,how,certainty,status,shape,reason"
+    assert list(found.to_dataframe()["certainty"]) == ["certain", "certain", ""]
     assert "qk" in found.table()
     assert not ts.WeightMap([])
     assert found

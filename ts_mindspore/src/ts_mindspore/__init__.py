@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_mindspore.checkpoints import FORMATS
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function

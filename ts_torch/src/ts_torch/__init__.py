@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_torch.checkpoints import FORMATS
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler

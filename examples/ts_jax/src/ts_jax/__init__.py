@@ -5,8 +5,8 @@ JAX has no file format of its own and no global random generator, so the hooks f
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.layers import layer_rules
 from ts_jax.networks import iter_layers

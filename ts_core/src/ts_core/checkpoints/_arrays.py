@@ -117,7 +117,7 @@ class NpyFiles(LazyTensors):
 
     @property
     def files(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """The path of each file and its identity, with 0 for the number of its device: other machines count otherwise."""
+        """The path of each file, and its identity with a 0 in the place of its device."""
         return tuple((self._place(name)[0], (0, *identity)) for name, (_, identity) in self._files.items())
 
     @functools.cached_property

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
-from ts_core.contract.nouns import FrameworkInfo, Layer, LayerRule, RawParameter
+from ts_core.contract.nouns import Layer, LayerRule, RawParameter
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ts_core.contract.formats import Format
-from ts_core.contract.nouns import CONTRACT_VERSION, FrameworkInfo
+from ts_core.contract.framework_info import FrameworkInfo
+from ts_core.contract.nouns import CONTRACT_VERSION
 from ts_core.contract.recognition import is_instance
 from ts_core.errors import (
     ArgumentError,

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.contract.nouns import CONTRACT_VERSION, FrameworkInfo
+from ts_core.contract.framework_info import FrameworkInfo
+from ts_core.contract.nouns import CONTRACT_VERSION
 from ts_core.contract.recognition import is_instance
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import FEATURES
