@@ -13,30 +13,14 @@ from typing import Any
 
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
-from ts_core.mapping import _map_file
+from ts_core.mapping import _map_file, _rows
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
-from ts_core.reporting import Column, Tabular
+from ts_core.mapping._rows import MapRow, one_or_more
+from ts_core.reporting import Column, Table, Tabular
 
 Target = str | tuple[str, ...]
-
-
-def _lines(names: Target) -> str:
-    return names if isinstance(names, str) else "\n".join(names)
-
-
-def _one_or_more(names: tuple[str, ...]) -> Target:
-    return names[0] if len(names) == 1 else names
-
-
-_COLUMNS: tuple[Column[MapEntry], ...] = (
-    Column("source", lambda entry: _one_or_more(entry.source), "source", _lines, "l"),
-    Column("target", lambda entry: _one_or_more(entry.target), "target", _lines, "l"),
-    Column("transform", lambda entry: str(entry.transform or ""), "change of layout", align="l"),
-    Column("how", lambda entry: entry.how, "found by", align="l"),
-    Column("certainty", lambda entry: entry.certainty, "certainty", align="l"),
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +53,7 @@ class _Content:
 
     @cached_property
     def names(self) -> dict[str, Target]:
-        return {name: _one_or_more(entry.target) for name, entry in self.by_source.items()}
+        return {name: one_or_more(entry.target) for name, entry in self.by_source.items()}
 
     def settled(self, entries: Iterable[MapEntry], sources: Collection[str], targets: Collection[str]) -> _Content:
         """With other entries, which settle what was unmatched or ambiguous of these names."""
@@ -84,7 +68,7 @@ class _Content:
         )
 
 
-class WeightMap(Tabular[MapEntry]):
+class WeightMap(Tabular[MapRow]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
 
     A map is a sequence of :class:`MapEntry`, over which it iterates, and it looks names up: ``"a.weight" in map``,
@@ -163,9 +147,18 @@ class WeightMap(Tabular[MapEntry]):
         return not self.ambiguous and all(u.harmless for u in (*self.unmatched_source, *self.unmatched_target))
 
     @property
-    def rows(self) -> tuple[MapEntry, ...]:
-        """The entries, as in every report."""
-        return self.entries
+    def rows(self) -> tuple[MapRow, ...]:
+        """The map as a report: a row for each entry, then for what has no partner, then for what is ambiguous."""
+        return (
+            *_rows.mapped(self.entries),
+            *_rows.unmapped(self.unmatched_source, self.unmatched_target, self.ambiguous),
+        )
+
+    def __iter__(self) -> Iterator[MapEntry]:  # type: ignore[override]  # a map is its entries, more than its report
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
     def __bool__(self) -> bool:
         """Whether it has entries; whether something is left open is what :attr:`complete` says."""
@@ -217,16 +210,15 @@ class WeightMap(Tabular[MapEntry]):
     def __str__(self) -> str:
         return "\n".join([self.table(), *self._open_questions(), *self.notes])
 
-    def _columns(self) -> Sequence[Column[MapEntry]]:
-        return _COLUMNS
+    def table(self) -> str:
+        """The entries as a table: names, change of layout, how each was found and how sure it is."""
+        return Table(_rows.COLUMNS, _rows.mapped(self.entries)).text()
+
+    def _columns(self) -> Sequence[Column[MapRow]]:
+        return _rows.COLUMNS
 
     def _facts(self) -> dict[str, Any]:
-        parts = ("unmatched_source", "unmatched_target", "ambiguous")
-        return {
-            "complete": self.complete,
-            **{part: [dataclasses.asdict(one) for one in getattr(self, part)] for part in parts},
-            "notes": self.notes,
-        }
+        return {"complete": self.complete, "notes": list(self.notes)}
 
     def _open_questions(self) -> Iterator[str]:
         for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
