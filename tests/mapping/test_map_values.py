@@ -214,17 +214,27 @@ def test_a_map_of_a_part_keeps_what_it_says_of_that_part():
     assert report
 
 
-def test_a_map_has_the_forms_of_every_report(tmp_path):
-    pytest.importorskip("pandas")
-    entries = [MapEntry(("q", "k"), ("qk",), Concatenate(0, (2, 3))), MapEntry(("b",), ("=b",), how="file")]
-    found = ts.WeightMap(entries, unmatched_target=[Unmatched("x", (2,), "nobody", ("b",))], notes=["so"])
-    report = json.loads(found.to_json(tmp_path / "map.report.json"))
-    assert [(row["source"], row["target"]) for row in report["rows"]] == [(["q", "k"], "qk"), ("b", "=b"), (None, "x")]
+def test_a_map_as_a_report_tells_what_is_mapped_and_what_is_left():
+    found = ts.WeightMap(
+        [MapEntry(("q", "k"), ("qk",), Concatenate(0, (2, 3))), MapEntry(("b",), ("b",), how="file")],
+        unmatched_source=[Unmatched("count", (), "a counter", severity="harmless")],
+        unmatched_target=[Unmatched("x", (2,), "nobody", ("b", "c"))],
+        ambiguous=[Ambiguity(("e",), ("f", "g"), "equal")],
+        notes=["so"],
+    )
+    assert [(row.source, row.target, row.status, bool(row)) for row in found.rows] == [
+        (("q", "k"), "qk", "mapped", True),
+        ("b", "b", "mapped", True),
+        ("count", None, "harmless", True),
+        (None, "x", "error", False),
+        ("e", None, "ambiguous", False),
+    ]
+    assert [row.candidates for row in found.failed] == ["b, c", "f, g"]
+    report = json.loads(found.to_json())
+    assert (report["complete"], report["notes"], len(report["rows"])) == (False, ["so"], 5)
     assert report["rows"][0]["transform"] == "concatenate(axis=0, sizes=(2, 3))"
-    assert (report["complete"], report["notes"]) == (False, ["so"])
-    assert (report["rows"][2]["status"], report["rows"][2]["reason"]) == ("error", "nobody")
-    assert found.to_csv().splitlines()[0] == "source,target,transform,how,certainty,status,shape,reason"
-    assert list(found.to_dataframe()["certainty"]) == ["certain", "certain", ""]
-    assert "qk" in found.table()
-    assert not ts.WeightMap([])
+    assert list(found) == list(found.entries)
+    assert len(found) == 2
+    assert "nobody" not in found.table()
     assert found
+    assert not ts.WeightMap([], notes=["empty"])

@@ -1,75 +1,86 @@
-"""A weight map as a report: a row for every entry, and for every tensor without a partner."""
+"""A weight map as rows: what is mapped, what has no partner, what is ambiguous."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
-from ts_core.contract.transforms import Transform
-from ts_core.mapping._nouns import HARMLESS, MapEntry, Unmatched
+from ts_core.mapping._nouns import HARMLESS, Ambiguity, MapEntry, Unmatched
 from ts_core.reporting import Column
 
-Names = tuple[str, ...]
+MAPPED, AMBIGUOUS = "mapped", "ambiguous"
 
-MATCHED = "matched"
+Names = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MapRow:
-    """An entry of a weight map, or a tensor without a partner; true when nothing is wrong with it.
+    """A row of a weight map as a report; false when it needs an answer, or says that values get lost.
 
     Attributes:
-        source: names in the source.
-        target: names in the target.
-        transform: the change of layout.
-        how: how the entry was found.
-        certainty: how sure that is.
-        status: ``"matched"``, or the severity of having no partner: see :class:`Unmatched`.
-        shape: of the tensor without a partner.
-        reason: why it has none.
+        source: name in the source, several when they are fused or ambiguous; ``None`` when the source has none.
+        target: name in the target, several when one is split; ``None`` when the target has none.
+        transform: the change of layout, in words; empty when there is none.
+        how: how the pair was found; empty when there is none. See :class:`MapEntry`.
+        certainty: how sure it is, likewise.
+        status: ``"mapped"``, ``"ambiguous"``, or the severity of a tensor without a partner, see :class:`Unmatched`.
+        reason: why there is no partner, or more than one.
+        candidates: the names on the other side that came nearest, or are equally good.
     """
 
-    source: Names
-    target: Names
-    transform: Transform | None = None
+    source: Names | None
+    target: Names | None
+    transform: str = ""
     how: str = ""
     certainty: str = ""
-    status: str = MATCHED
-    shape: tuple[int, ...] | None = None
+    status: str = MAPPED
     reason: str = ""
+    candidates: str = ""
 
     def __bool__(self) -> bool:
-        return self.status in (MATCHED, HARMLESS)
+        """Whether nothing is wrong."""
+        return self.status in (MAPPED, HARMLESS)
 
 
-def rows(
-    entries: Iterable[MapEntry], unmatched_source: Iterable[Unmatched], unmatched_target: Iterable[Unmatched]
-) -> Iterator[MapRow]:
-    """The rows of a map, in the order of its parts."""
+def mapped(entries: Iterable[MapEntry]) -> Iterator[MapRow]:
+    """The rows of entries."""
     for entry in entries:
-        yield MapRow(entry.source, entry.target, entry.transform, entry.how, entry.certainty)
-    for side, unmatched in enumerate((unmatched_source, unmatched_target)):
-        for one in unmatched:
-            names: tuple[Names, Names] = ((), (one.name,)) if side else ((one.name,), ())
-            yield MapRow(*names, status=one.severity, shape=one.shape, reason=one.reason)
+        source, target = one_or_more(entry.source), one_or_more(entry.target)
+        yield MapRow(source, target, str(entry.transform or ""), entry.how, entry.certainty)
 
 
-def _recorded(names: Names) -> str | Names | None:
-    """One name as it is, several together, None for none."""
-    return names if len(names) > 1 else names[0] if names else None
+def unmapped(
+    source: Iterable[Unmatched], target: Iterable[Unmatched], ambiguous: Iterable[Ambiguity]
+) -> Iterator[MapRow]:
+    """The rows of what has no partner in either side, and of what has more than one."""
+    for one in source:
+        yield MapRow(one.name, None, status=one.severity, reason=one.reason, candidates=", ".join(one.candidates))
+    for one in target:
+        yield MapRow(None, one.name, status=one.severity, reason=one.reason, candidates=", ".join(one.candidates))
+    for some in ambiguous:
+        near = ", ".join(some.target)
+        yield MapRow(one_or_more(some.source), None, status=AMBIGUOUS, reason=some.reason, candidates=near)
 
 
-def _shown(names: str | Names | None) -> str:
+def one_or_more(names: tuple[str, ...]) -> Names:
+    """The name, where there is one only."""
+    return names[0] if len(names) == 1 else names
+
+
+def _lines(names: Names | None) -> str:
     return "\n".join(names) if isinstance(names, tuple) else names or ""
 
 
-COLUMNS: tuple[Column[MapRow], ...] = (
-    Column("source", lambda row: _recorded(row.source), "source", _shown, "l"),
-    Column("target", lambda row: _recorded(row.target), "target", _shown, "l"),
-    Column("transform", lambda row: str(row.transform or ""), "change of layout", align="l"),
-    Column("how", lambda row: row.how, "found by", align="l"),
-    Column("certainty", lambda row: row.certainty, "certainty", align="l"),
-    Column("status", lambda row: row.status),
-    Column("shape", lambda row: row.shape),
-    Column("reason", lambda row: row.reason),
+def _column(key: str, title: str = "") -> Column[MapRow]:
+    return Column(key, attrgetter(key), title, _lines, "l")
+
+
+COLUMNS = (
+    _column("source", "source"),
+    _column("target", "target"),
+    _column("transform", "change of layout"),
+    _column("how", "found by"),
+    _column("certainty", "certainty"),
+    *map(_column, ("status", "reason", "candidates")),
 )

@@ -13,18 +13,14 @@ from typing import Any
 
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
-from ts_core.mapping import _map_file
+from ts_core.mapping import _map_file, _rows
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
-from ts_core.mapping._rows import COLUMNS, MapRow, rows
+from ts_core.mapping._rows import MapRow, one_or_more
 from ts_core.reporting import Column, Table, Tabular
 
 Target = str | tuple[str, ...]
-
-
-def _one_or_more(names: tuple[str, ...]) -> Target:
-    return names[0] if len(names) == 1 else names
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class _Content:
 
     @cached_property
     def names(self) -> dict[str, Target]:
-        return {name: _one_or_more(entry.target) for name, entry in self.by_source.items()}
+        return {name: one_or_more(entry.target) for name, entry in self.by_source.items()}
 
     def settled(self, entries: Iterable[MapEntry], sources: Collection[str], targets: Collection[str]) -> _Content:
         """With other entries, which settle what was unmatched or ambiguous of these names."""
@@ -152,10 +148,13 @@ class WeightMap(Tabular[MapRow]):
 
     @property
     def rows(self) -> tuple[MapRow, ...]:
-        """The map as a report: its entries, then what has no partner. Records, CSV, JSON and DataFrames hold these."""
-        return tuple(rows(self.entries, self.unmatched_source, self.unmatched_target))
+        """The map as a report: a row for each entry, then for what has no partner, then for what is ambiguous."""
+        return (
+            *_rows.mapped(self.entries),
+            *_rows.unmapped(self.unmatched_source, self.unmatched_target, self.ambiguous),
+        )
 
-    def __iter__(self) -> Iterator[MapEntry]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[MapEntry]:  # type: ignore[override]  # a map is its entries, more than its report
         return iter(self.entries)
 
     def __len__(self) -> int:
@@ -213,14 +212,13 @@ class WeightMap(Tabular[MapRow]):
 
     def table(self) -> str:
         """The entries as a table: names, change of layout, how each was found and how sure it is."""
-        return Table(COLUMNS, rows(self.entries, (), ())).text()
+        return Table(_rows.COLUMNS, _rows.mapped(self.entries)).text()
 
     def _columns(self) -> Sequence[Column[MapRow]]:
-        return COLUMNS
+        return _rows.COLUMNS
 
     def _facts(self) -> dict[str, Any]:
-        ambiguous = [dataclasses.asdict(one) for one in self.ambiguous]
-        return {"complete": self.complete, "ambiguous": ambiguous, "notes": self.notes}
+        return {"complete": self.complete, "notes": list(self.notes)}
 
     def _open_questions(self) -> Iterator[str]:
         for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
