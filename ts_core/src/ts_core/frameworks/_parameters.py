@@ -44,14 +44,14 @@ def _read(net: object) -> tuple[str, list[Parameter]]:
     plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
     if answer is None:
         raise _not_a_network(net)
-    layers, table = layers_by(registry(), plugin, net), layer_table(registry(), plugin)
+    owner_at = layer_table(registry(), plugin).owners(layers_by(registry(), plugin, net))
     first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
     found = []
     for raw in list(answer):  # a list keeps every tensor alive, so that no two share an identity
         if not isinstance(raw, RawParameter):
             raise PluginError(f"the plug-in {plugin!r}: iter_parameters yielded {raw!r}, not a RawParameter")
         name = raw.path if raw.name is None else raw.name
-        owner = table.owner(raw.path, layers)
+        owner = owner_at(raw.path)
         shape, dtype = _shape_and_dtype(raw.tensor)
         found.append(
             Parameter(
@@ -145,6 +145,9 @@ class _Cast(Mapping[str, "Array"]):
     def __getitem__(self, path: str) -> Array:
         dtype, array = self._arrays[path]
         return array.astype(dtype, copy=False)
+
+    def __contains__(self, path: object) -> bool:  # without a cast
+        return path in self._arrays
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
