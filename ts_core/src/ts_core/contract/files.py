@@ -19,6 +19,7 @@ from ts_core.errors import CheckpointError, TsError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BUFFER = 1 << 20  # bytes; small writes are gathered, larger ones go straight from the array to the file
+RELEASED = 1 << 14  # bytes from which it is worth the call to let go of an array's pages
 _WRITE = 1 << 17  # bytes a system call: measured; larger calls make Linux take large, cold pages for its cache
 _BLOCK = 1 << 24  # bytes that are made present, and handed to the disk, at once
 _MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
@@ -78,7 +79,8 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
         if block.nbytes >= _BUFFER:
             prefault(block)
         yield raw_bytes(block)
-        release(block)
+        if block.nbytes >= RELEASED:
+            release(block)
 
 
 def _pieces(array: Array) -> Iterator[Array]:

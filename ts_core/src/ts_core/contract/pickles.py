@@ -26,6 +26,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PICKLE = 64 << 20  # bytes: a state dict of 10,000 tensors needs two million
 _MAX_KEY_DEPTH = 4
+_CHUNK = 1 << 16  # bytes that are copied at once
 _VIEWED = 1 << 14  # bytes; from here on they stay where they are
 
 Builder = Callable[..., object]
@@ -222,27 +223,33 @@ def checked_key(key: object, depth: int = _MAX_KEY_DEPTH) -> object:
 
 
 class PickleBytes:
-    """The bytes of a pickle, as the unpickler wants to read them, and no more of them than is sensible.
-
-    Attributes:
-        position: of the next byte, in what was given.
-    """
+    """The bytes of a pickle, as the unpickler wants to read them, and no more of them than is sensible."""
 
     def __init__(self, data: memoryview) -> None:
-        self._data, self._left = data, MAX_PICKLE
-        self.position = 0
+        self._data, self._end = data, MAX_PICKLE
+        self._chunk, self._start, self._at = b"", 0, 0  # a part of the data, where it begins, and what is read of it
+
+    @property
+    def position(self) -> int:
+        """Of the next byte."""
+        return self._start + self._at
 
     def read(self, size: int) -> bytes:
         """The next bytes, fewer at the end."""
-        part = bytes(self.view(min(size, self._left)))
-        self._left -= len(part)
-        return part
+        at = self._at
+        if at + size > len(self._chunk):
+            self._start, at = self._start + at, 0
+            self._chunk = bytes(self._data[self._start : min(self._start + max(size, _CHUNK), self._end)])
+        self._at = min(at + size, len(self._chunk))
+        return self._chunk[at : self._at]
 
     def view(self, size: int) -> memoryview:
-        """The next bytes, where they are."""
+        """The next bytes, where they are; they do not count as read."""
         start = self.position
-        self.position = min(start + size, len(self._data))
-        return self._data[start : self.position]
+        part = self._data[start : start + size]
+        self._chunk, self._start, self._at = b"", start + len(part), 0
+        self._end += len(part)
+        return part
 
     def readinto(self, buffer: bytearray) -> int:
         """The next bytes, into a buffer."""
@@ -259,8 +266,7 @@ class PickleBytes:
                 break
             end = piece.find(b"\n") + 1
             if end:
-                self.position -= len(piece) - end
-                self._left += len(piece) - end
+                self._at -= len(piece) - end
                 piece = piece[:end]
             line += piece
         return line
