@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import ts_core as ts
-from benchmarks.harness import Figure, anonymous_growth, paired_ratio, seconds
+from benchmarks.harness import Figure, anonymous_growth, fresh_peak, paired_ratio, seconds
 from ts_core.comparison import align
 
 # A decoder of 24 layers: 218 tensors, 267 million elements, 1.07 GB of float32.
@@ -32,6 +32,7 @@ _LAYERS = {
 _SHAPES = {f"layers.{i}.{name}": shape for i in range(24) for name, shape in _LAYERS.items()}
 _SHAPES |= {"embedding.weight": (8192, _WIDTH), "norm.weight": (_WIDTH,)}
 _NOISE = 1e-5
+_RESIDENT = 256  # MiB that comparing may take beyond the largest tensor
 
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -71,8 +72,16 @@ def _checkpoints(folder: Path) -> Iterator[Figure]:
     ratio, detail = paired_ratio(ckpt_against_ckpt, in_memory, runs=3, warmup=0)
     yield Figure("compare of two checkpoints of 1 GB ÷ numpy.isclose in memory", ratio, 0.8, detail)
 
+    yield _resident(original, target, "two checkpoints of 1 GB", max(array.nbytes for array in tensors.values()))
     yield from _layouts(folder, tensors, target, ckpt_against_ckpt)
     yield from _one_tensor(folder, ckpt_against_ckpt)
+
+
+def _resident(original: str, target: str, what: str, largest: int, steps: ts.WeightMap | None = None) -> Figure:
+    pair = None if steps is None else steps.to_pair()
+    action = f"import ts_core as ts; assert ts.compare({original!r}, {target!r}, weight_map={pair!r}, progress=False)"
+    peak = fresh_peak(action) / 2**20
+    return Figure(f"{what}: peak of resident memory (MiB)", peak, largest / 2**20 + _RESIDENT)
 
 
 def _layouts(folder: Path, tensors: Tensors, target: str, plain: Callable[[], None]) -> Iterator[Figure]:
@@ -101,6 +110,7 @@ def _layouts(folder: Path, tensors: Tensors, target: str, plain: Callable[[], No
     ratio, detail = paired_ratio(pth_against_ckpt, plain)
     # More than the axes that two frameworks' layers differ by: here every element is copied against the grain.
     yield Figure("the same through a map that transposes every matrix", ratio, 1.2, detail)
+    yield _resident(pth, ckpt, "the same", max(array.nbytes for array in tensors.values()), steps)
 
 
 def _one_tensor(folder: Path, many: Callable[[], None]) -> Iterator[Figure]:
@@ -120,6 +130,7 @@ def _one_tensor(folder: Path, many: Callable[[], None]) -> Iterator[Figure]:
     yield Figure("one tensor of 1 GB ÷ 218 of the same total", ratio, 1.3, detail)
     growth = anonymous_growth(single) / 2**20
     yield Figure("one tensor of 1 GB: growth of anonymous memory (MiB)", growth, 128)
+    yield _resident(original, target, "one tensor of 1 GB", 4 * size)
 
 
 def _small_files(folder: Path, count: int = 10_000) -> Iterator[Figure]:

@@ -1,20 +1,67 @@
-"""Matching two networks: how long it takes, and how that grows with their size."""
+"""Matching two networks: how long it takes, and how that grows with their size; comparing through a large map."""
 
 from __future__ import annotations
 
 import math
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Figure, seconds
+import numpy as np
+
+from benchmarks.harness import Figure, paired_ratio, seconds
 
 # Parameters of a block, and of what surrounds the blocks.
 _BLOCK, _REST = 16, 4
 _SMALL, _LARGE = 1_000, 5_000
+# Tensors of a comparison through a map, and the elements of each.
+_NAMES, _ELEMENTS = 50_000, 4
 
 
 def figures() -> Iterator[Figure]:
+    """Every figure of this room."""
+    yield from _matching()
+    with tempfile.TemporaryDirectory(prefix="ts-bench-") as folder:
+        yield from _large_maps(Path(folder))
+
+
+def _large_maps(folder: Path) -> Iterator[Figure]:
+    """Comparing 50,000 small tensors through a map of their names, against the same without a map."""
+    import ts_core as ts
+
+    names = [f"block.{i // 10}.layer{i % 10}.weight" for i in range(_NAMES)]
+    flat = [f"tensor{i}" for i in range(_NAMES)]  # a layer of very many tensors, half of which have no partner
+    original, target, steps = _mapped(names)
+    files = tuple(folder / f"{side}.safetensors" for side in ("original", "target"))
+    for file, tensors in zip(files, (original, target), strict=True):
+        ts.save_checkpoint(tensors, file)
+    scattered, others, apart = _mapped(flat)
+    for title, first, second, found in (
+        ("in dicts", original, target, steps),
+        ("in files", *files, steps),
+        ("of which half have no partner", scattered, dict(list(others.items())[::2]), apart),
+    ):
+        ratio, detail = paired_ratio(
+            lambda a=first, b=second, m=found: ts.compare(a, b, weight_map=m, progress=False),
+            lambda a=first: ts.compare(a, a, progress=False),
+            runs=3,
+            warmup=0,
+        )
+        yield Figure(f"compare of {_NAMES:,} small tensors {title} through a map ÷ without", ratio, 1.5, detail)
+
+
+def _mapped(names: list[str]) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Tensors under these names, the same under others, and the map from one to the other."""
+    import ts_core as ts
+
+    original = {name: np.full(_ELEMENTS, i, np.float32) for i, name in enumerate(names)}
+    target = {f"net.{name}": array for name, array in original.items()}
+    return original, target, ts.WeightMap.from_pair(dict(zip(original, target, strict=True)), {})
+
+
+def _matching() -> Iterator[Figure]:
     """Two networks of 5,000 parameters each; the exponent of the growth from 1,000 on."""
     import ts_core as ts
 

@@ -111,14 +111,17 @@ def fresh_anonymous_growth(setup: str, action: str, interval: float = 0.005) -> 
 
 
 def fresh_peak(action: str) -> int:
-    """The most memory, mapped pages included, that a process of its own took for some Python source, in bytes.
+    """The peak of the resident memory of a process of its own, or of a child of it, in bytes; mapped pages count.
 
-    A process begins with the peak of the one that started it, so that a small one stands in between. Linux only.
+    Args:
+        action: Python source. It is run by way of a small process, because a child's figure starts at its parent's.
     """
-    action += "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
-    launcher = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1]]).returncode)"
-    run = subprocess.run([sys.executable, "-c", launcher, action], check=True, capture_output=True, text=True)
-    return int(run.stdout.split()[-1])
+    code = (
+        f"{action}\nfrom resource import *\nprint(max(getrusage(w).ru_maxrss for w in (RUSAGE_SELF, RUSAGE_CHILDREN)))"
+    )
+    command = ["sh", "-c", '"$@"; exit $?', "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _anonymous(process: int | str = "self") -> int:

@@ -136,6 +136,12 @@ def test_large_files_are_shared_with_processes(checkpoints, expected, crew):
             os.kill(pid, 0)
 
 
+def test_a_checkpoint_that_the_caller_opened_is_shared_with_processes_too(checkpoints, expected, crew):
+    with ts.open_checkpoint(checkpoints[0]) as original, ts.open_checkpoint(checkpoints[1]) as target:
+        assert ts.compare(original, target, workers=2).rows == expected
+    assert crew
+
+
 @pytest.mark.parametrize("suffix", ["ckpt", "pth", "safetensors"])
 def test_processes_see_every_dtype_and_layout_where_it_lies(tmp_path, crew, suffix):
     import ml_dtypes
@@ -194,7 +200,8 @@ def test_a_wrapper_that_starts_something_else_is_done_without(
     checkpoints, expected, tmp_path, monkeypatch, crew, answer
 ):
     monkeypatch.setattr(sys, "executable", _program(tmp_path / "python", f"print({answer!r}, end='')"))
-    assert ts.compare(*checkpoints, workers=2).rows == expected
+    with pytest.warns(ts.errors.WorkerWarning, match="workers were lost: 1"):
+        assert ts.compare(*checkpoints, workers=2).rows == expected
     assert not crew
 
 
@@ -224,7 +231,9 @@ def test_a_worker_that_is_killed_is_done_without(checkpoints, expected, monkeypa
         return started[0]
 
     monkeypatch.setattr(workers, "_start", start)
-    assert ts.compare(*checkpoints, workers=2).rows == expected
+    with pytest.warns(ts.errors.WorkerWarning, match="workers were lost: 1; their share was done here") as caught:
+        assert ts.compare(*checkpoints, workers=2).rows == expected
+    assert [warning.filename for warning in caught] == [__file__]
     assert started
     assert not crew
 
@@ -242,7 +251,8 @@ def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_o
         return located(task)
 
     monkeypatch.setattr(engine, "in_files", replaced)
-    assert ts.compare(*paths, workers=2).rows == wanted
+    with pytest.warns(ts.errors.WorkerWarning):
+        assert ts.compare(*paths, workers=2).rows == wanted
     assert not crew
 
 
@@ -371,6 +381,17 @@ def test_slices_of_a_large_tensor_are_not_joined(shape):
     assert (row.metrics.size, row.metrics.unequal, row.metrics.max_abs) == (original.size, 4, 5)
     assert row.metrics.worst == tuple(length - 1 for length in shape)
     assert repr(row) == repr(ts.compare({"a": original}, {"a": target}).rows[0])  # repr, because its cosine is NaN
+
+
+@pytest.mark.parametrize("shape", [(4097, 4099), (7, 3_000_001), (2, 3000, 3000)])
+def test_slices_against_another_layout_are_not_joined_either(shape):
+    original = np.zeros(shape, np.int8)
+    target = np.zeros(shape[::-1], np.int8).T
+    places = [0, 10_000_018, 10_000_019, original.size - 1]
+    target[np.unravel_index(places, shape)] = [2, 3, 4, 5]
+    (row,) = ts.compare(_Sliced(original), {"a": target}).rows
+    assert (row.metrics.size, row.metrics.unequal, row.metrics.max_abs) == (original.size, 4, 5)
+    assert row.metrics.worst == tuple(length - 1 for length in shape)
 
 
 class _Tensors(LazyTensors):

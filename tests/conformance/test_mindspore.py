@@ -74,6 +74,7 @@ class TestMindSpore(FrameworkSuite):
                 ("again.weight", "head", "linear", "weight"),  # the last attribute gives a parameter its name
                 ("again.weight", "again", "linear", "weight"),
             ],
+            layers=["", "stem", "stem.0", "stem.1", "head", "again"],
         )
         yield NetCase(
             lambda: nn.Embedding(5, WIDTH, dtype=ms.bfloat16), [("embedding_table", "", "embedding", "weight")]

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import LayerRule, LoadResult
+from ts_core.contract.nouns import LayerRule
 from ts_core.contract.transforms import InsertAxis, Transpose
 from ts_core.frameworks._registry import GROUP, PluginRegistry
 
@@ -77,6 +77,20 @@ def on_parameters(change: Callable[[list], list]) -> Callable[[Hook], Hook]:
     return alter
 
 
+def on_layers(change: Callable[[list], list]) -> Callable[[Hook], Hook]:
+    """A bug of `iter_layers` that changes the list of layers."""
+
+    def alter(honest: Hook) -> Hook:
+        def iter_layers(net):
+            found = honest(net)
+            return None if found is None else change(list(found))
+
+        return iter_layers
+
+    alter.__name__ = change.__name__
+    return alter
+
+
 def on_each_parameter(change: Callable[[Any], dict[str, Any]]) -> Callable[[Hook], Hook]:
     """A bug of `iter_parameters` that says something else of a parameter."""
 
@@ -85,6 +99,22 @@ def on_each_parameter(change: Callable[[Any], dict[str, Any]]) -> Callable[[Hook
 
     each.__name__ = change.__name__
     return on_parameters(each)
+
+
+def on_each_rule(change: Callable[[LayerRule], dict[str, Any]]) -> Callable[[Hook], Hook]:
+    """A bug of `layer_rules` that says something else of a layer."""
+
+    def alter(honest: Hook) -> Hook:
+        return lambda: [dataclasses.replace(rule, **change(rule)) for rule in honest()]
+
+    alter.__name__ = change.__name__
+    return alter
+
+
+def swapped(rule: LayerRule, one: str, other: str) -> dict[str, Any]:
+    exchange = {one: other, other: one}
+    norm = "norm" in rule.kind and {one, other} <= set(rule.roles.values())
+    return {"roles": {local: exchange.get(role, role) for local, role in rule.roles.items()}} if norm else {}
 
 
 # tensor_to_numpy
@@ -198,13 +228,55 @@ def answers_for_others(honest):
     return tensor_from_numpy
 
 
+# iter_layers
+
+
+@bug("iter_layers", "test_layers")
+@on_layers
+def network_left_out(layers):
+    return layers[1:]
+
+
+@bug("iter_layers", "test_layers")
+@on_layers
+def shared_layer_once(layers):
+    return list({id(layer.layer): layer for layer in reversed(layers)}.values())[::-1]
+
+
+@bug("iter_layers", "test_layers")
+@on_layers
+def layers_by_name(layers):
+    return sorted(layers, key=lambda layer: layer.path)
+
+
+@bug("iter_layers", "test_layers")
+@on_layers
+def container_left_out(layers):
+    return [layer for layer in layers if not isinstance(layer.layer, torch.nn.Sequential)]
+
+
+@bug("iter_layers", "test_layers")
+@on_layers
+def only_paths(layers):
+    return [(layer.path, layer.layer) for layer in layers]
+
+
+@bug("iter_layers", "test_strangers")
+def everything_is_a_layer(honest):
+    def iter_layers(net):
+        found = honest(net)
+        return [] if found is None else found
+
+    return iter_layers
+
+
 # iter_parameters
 
 
 @bug("iter_parameters", "test_parameters")
 @on_parameters
 def alphabetical_order(parameters):
-    return sorted(parameters, key=lambda parameter: parameter.name)
+    return sorted(parameters, key=lambda parameter: parameter.path)
 
 
 @bug("iter_parameters", "test_parameters")
@@ -216,13 +288,13 @@ def dropped_buffer(parameters):
 @bug("iter_parameters", "test_parameters")
 @on_parameters
 def tied_only_once(parameters):
-    return [parameter for parameter in parameters if parameter.tied_to is None]
+    return list({id(parameter.tensor): parameter for parameter in reversed(parameters)}.values())[::-1]
 
 
 @bug("iter_parameters", "test_nets_show_the_features")
 @on_each_parameter
 def tie_not_told(parameter):
-    return {"tied_to": None}
+    return {"tensor": parameter.tensor.detach()}
 
 
 @bug("iter_parameters", "test_nets_show_the_features")
@@ -233,51 +305,126 @@ def everything_is_trainable(parameter):
 
 @bug("iter_parameters", "test_parameters")
 @on_each_parameter
-def layer_of_the_layer(parameter):
-    return {"layer": parameter.layer.rpartition(".")[0]}
+def path_of_the_layer_above(parameter):
+    return {"path": parameter.path.partition(".")[2] or parameter.path, "name": parameter.path}
 
 
-@bug("iter_parameters", "test_parameters_match_their_values")
+@bug("iter_parameters", "test_raw_parameters")
 @on_each_parameter
-def dtype_of_the_default(parameter):
-    return {"dtype": np.dtype(np.float32)}
+def trainable_as_a_number(parameter):
+    return {"trainable": int(parameter.trainable)}
 
 
-@bug("iter_parameters", "test_parameters_match_their_values")
+@bug("iter_parameters", "test_raw_parameters")
+@on_parameters
+def only_pairs(parameters):
+    return [(parameter.path, parameter.tensor) for parameter in parameters]
+
+
+@bug("iter_parameters", "test_raw_parameters")
 @on_each_parameter
-def shape_of_the_transpose(parameter):
-    return {"shape": parameter.shape[::-1]}
+def path_without_the_layer(parameter):
+    return {"path": parameter.path.rpartition(".")[2], "name": parameter.path}
 
 
-@bug("iter_parameters", "test_layer_computes_its_kind")
-@on_each_parameter
-def mean_and_variance_swapped(parameter):
-    return {"role": {"mean": "variance", "variance": "mean"}.get(parameter.role, parameter.role)}
+# load_parameters
 
 
-@bug("iter_parameters", "test_layer_computes_its_kind")
-@on_each_parameter
-def scale_and_bias_swapped(parameter):
-    norm = "norm" in (parameter.kind or "")
-    return {"role": {"scale": "bias", "bias": "scale"}[parameter.role]} if norm and parameter.trainable else {}
+@bug("load_parameters", "test_load")
+def buffers_not_loaded(honest):
+    def load_parameters(net, arrays):
+        return honest(net, {path: array for path, array in arrays.items() if "running" not in path})
+
+    return load_parameters
 
 
-@bug("iter_parameters", "test_layer_computes_its_kind")
-@on_each_parameter
-def transposed_kernel(parameter):
-    return {"layout": Transpose((1, 0))} if parameter.kind == "linear" and parameter.role == "weight" else {}
+@bug("load_parameters", "test_load")
+def memory_order_ignored(honest):
+    def load_parameters(net, arrays):
+        return honest(net, {path: a.ravel("K").reshape(a.shape) for path, a in arrays.items()})
+
+    return load_parameters
 
 
-@bug("iter_parameters", "test_layer_computes_its_kind")
-@on_each_parameter
-def channels_last(parameter):
-    return {"layout": Transpose((2, 3, 1, 0))} if parameter.kind == "conv2d" and parameter.role == "weight" else {}
+@bug("load_parameters", "test_load")
+def answers_nothing(honest):
+    def load_parameters(net, arrays):
+        honest(net, arrays)
+
+    return load_parameters
 
 
-@bug("iter_parameters", "test_layer")
-@on_each_parameter
-def every_convolution_is_flat(parameter):
-    return {"kind": "conv2d"} if (parameter.kind or "").startswith("conv") else {}
+@bug("load_parameters", "test_load")
+def answers_the_names(honest):
+    def load_parameters(net, arrays):
+        return None if honest(net, arrays) is None else list(arrays)
+
+    return load_parameters
+
+
+@bug("load_parameters", "test_load_some")
+def what_is_not_given_becomes_zero(honest):
+    def load_parameters(net, arrays):
+        if isinstance(net, torch.nn.Module):
+            with torch.no_grad():
+                for parameter in net.parameters():
+                    parameter.zero_()
+        return honest(net, arrays)
+
+    return load_parameters
+
+
+@bug("load_parameters", "test_load_copies")
+def keeps_the_arrays(honest):
+    def load_parameters(net, arrays):
+        answer = honest(net, arrays)
+        for path, parameter in net.named_parameters() if answer else ():
+            if parameter.dtype == torch.float32 and arrays[path].flags.writeable:
+                parameter.data = torch.from_numpy(arrays[path])
+        return answer
+
+    return load_parameters
+
+
+@bug("load_parameters", "test_strangers")
+def loads_into_strangers(honest):
+    def load_parameters(net, arrays):
+        return honest(net, arrays) or net or "a stranger"
+
+    return load_parameters
+
+
+# layer_rules
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def mean_and_variance_swapped(rule):
+    return swapped(rule, "mean", "variance")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def scale_and_bias_swapped(rule):
+    return swapped(rule, "scale", "bias")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def transposed_kernel(rule):
+    return {"layout": {"weight": Transpose((1, 0))}} if rule.kind == "linear" else {}
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def channels_last(rule):
+    return {"layout": {"weight": Transpose((2, 3, 1, 0))}} if rule.kind == "conv2d" else {}
+
+
+@bug("layer_rules", "test_layer")
+@on_each_rule
+def every_convolution_is_flat(rule):
+    return {"kind": "conv2d"} if rule.kind.startswith("conv") else {}
 
 
 class OneWay(InsertAxis):
@@ -287,94 +434,28 @@ class OneWay(InsertAxis):
         return Transpose((1, 0))
 
 
-@bug("iter_parameters", "test_layout_is_invertible")
-@on_each_parameter
-def layout_without_a_way_back(parameter):
-    return {"layout": OneWay(0)} if parameter.kind == "embedding" else {}
+@bug("layer_rules", "test_layout_is_invertible")
+@on_each_rule
+def layout_without_a_way_back(rule):
+    return {"layout": {"weight": OneWay(0)}} if rule.kind == "embedding" else {}
 
 
-# load_parameters
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def misspelt_kind(rule):
+    return {"kind": "liner"} if rule.kind == "linear" else {}
 
 
-@bug("load_parameters", "test_load")
-def buffers_not_loaded(honest):
-    def load_parameters(net, tensors, strict):
-        kept = {name: array for name, array in tensors.items() if "running" not in name}
-        result = honest(net, kept, False)
-        return result and dataclasses.replace(result, loaded=tuple(tensors), missing=())
-
-    return load_parameters
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def misspelt_role(rule):
+    return {"roles": {"weight": "wieght", "bias": "bias"}} if rule.kind == "linear" else {}
 
 
-@bug("load_parameters", "test_load")
-def memory_order_ignored(honest):
-    def load_parameters(net, tensors, strict):
-        return honest(net, {n: a.ravel("K").reshape(a.shape) for n, a in tensors.items()}, strict)
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_load_copies")
-def keeps_the_arrays(honest):
-    def load_parameters(net, tensors, strict):
-        result = honest(net, tensors, strict)
-        if result:
-            for name, parameter in net.named_parameters():
-                if tensors[name].dtype == np.float32:
-                    parameter.data = torch.from_numpy(tensors[name])
-        return result
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_load_casts")
-def takes_the_dtype_of_the_array(honest):
-    def load_parameters(net, tensors, strict):
-        result = honest(net, tensors, strict)
-        if result:
-            for name, parameter in net.named_parameters():
-                if tensors[name].dtype == np.float64:
-                    parameter.data = parameter.data.double()
-        return result
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_load_strict")
-def loads_before_it_checks(honest):
-    def load_parameters(net, tensors, strict):
-        return honest(net, tensors, False)
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_load_strict")
-def unexpected_not_told(honest):
-    def load_parameters(net, tensors, strict):
-        result = honest(net, tensors, strict)
-        return result if result is None else dataclasses.replace(result, unexpected=())
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_load_strict")
-def strict_whatever_is_asked(honest):
-    def load_parameters(net, tensors, strict):
-        return honest(net, tensors, True)
-
-    return load_parameters
-
-
-@bug("load_parameters", "test_strangers")
-def loads_into_strangers(honest):
-    def load_parameters(net, tensors, strict):
-        result = honest(net, tensors, strict)
-        return LoadResult(()) if result is None else result
-
-    return load_parameters
-
-
-# layer_rules
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def setting_of_another_kind(rule):
+    return {"settings": {"eps": "eps"}} if rule.kind == "linear" else {}
 
 
 @bug("layer_rules", "test_every_rule_has_a_case")
@@ -547,6 +628,15 @@ def test_the_suite_catches(hook, alter, caught_by, suite):
 def test_the_suite_catches_a_hook_without_its_mark(suite):
     (failure,) = suite(altered("seed", lambda seed: None, marked=False), "test_is_registered").failures
     assert "seed is marked with @hookimpl" in failure
+
+
+@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
+def test_a_plugin_whose_framework_info_has_no_mark_is_not_used(suite):
+    import ts_torch
+
+    unmarked = altered("framework_info", lambda: ts_torch.framework_info(), marked=False)
+    (failure,) = suite(unmarked, "test_is_registered").failures
+    assert "framework_info is not marked with @hookimpl" in failure
 
 
 def test_the_suite_catches_an_eager_import(suite, tmp_path):

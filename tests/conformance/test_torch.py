@@ -87,6 +87,7 @@ class TestTorch(FrameworkSuite):
                 ("head.weight", "head", "linear", "weight"),
                 ("again.weight", "again", "linear", "weight"),
             ],
+            layers=["", "stem", "stem.0", "stem.1", "head", "again"],
         )
         yield NetCase(lambda: nn.Embedding(5, WIDTH, dtype=torch.bfloat16), [("weight", "", "embedding", "weight")])
 

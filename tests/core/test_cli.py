@@ -1,11 +1,15 @@
 """The command line as a process: what it prints, where, and its exit codes."""
 
+import importlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import ts_core as ts
+from ts_core import cli
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,3 +54,46 @@ def test_a_closed_pipe_is_quiet():
     process.stdout = None
     _, complaints = process.communicate()
     assert complaints == ""
+
+
+def test_a_module_in_the_folder_is_a_command(tmp_path, monkeypatch):
+    """Nothing else is edited to add one."""
+    (tmp_path / "greet.py").write_text(
+        'import click\n@click.command(short_help="Be friendly.")\ndef command():\n    click.echo("hello")\n'
+    )
+    (tmp_path / "_helpers.py").write_text("raise RuntimeError('a private module is no command')")
+    monkeypatch.setattr(cli, "__path__", [*cli.__path__, str(tmp_path)])
+    try:
+        assert "  greet    Be friendly." in CliRunner().invoke(cli.cli, ["--help"]).output
+        assert CliRunner().invoke(cli.cli, ["greet"]).output == "hello\n"
+    finally:
+        sys.modules.pop("ts_core.cli.greet", None)
+        vars(cli).pop("greet", None)
+
+
+def test_every_command_is_a_module_of_its_name():
+    for name in cli.cli.list_commands(None):
+        assert importlib.import_module(f"ts_core.cli.{name}").command is cli.cli.get_command(None, name)
+
+
+def test_inspect_lists_the_tensors(tmp_path):
+    ts.save_checkpoint({"a.weight": np.ones((2, 3), "f4"), "b": np.ones(1000, "f8")}, tmp_path / "a.safetensors")
+    done = run("inspect", str(tmp_path / "a.safetensors"))
+    assert done.returncode == 0
+    assert "| a.weight | (2, 3)  | float32 |    24 |" in done.stdout
+    assert "safetensors: 2 tensors, 1,006 elements, 8,024 bytes" in done.stdout
+    assert "section" not in done.stdout  # there is one
+
+
+def test_inspect_lists_the_sections_when_there_are_several(tmp_path):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(2, 3)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict()}, tmp_path / "a.pth")
+    done = run("inspect", str(tmp_path / "a.pth"))
+    assert done.returncode == 0
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    assert ["model", "model", "2"] in cells
+    assert any(row[:2] == ["optimizer", "optimizer"] for row in cells)

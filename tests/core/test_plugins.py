@@ -7,13 +7,14 @@ import textwrap
 import numpy as np
 import pytest
 
-from ts_core.errors import PluginWarning
+from ts_core.errors import ArgumentError, PluginError, PluginWarning
+from ts_core.frameworks import framework_of_tag, title_of
 from ts_core.frameworks._registry import GROUP, PluginRegistry, check_import
 
 GOOD = """
     from ts_core.contract.hooks import hookimpl
     from ts_core.contract.recognition import is_instance
-    from ts_core.contract.nouns import FrameworkInfo
+    from ts_core.contract.framework_info import FrameworkInfo
     from ts_core.contract.formats import Format
     asked = []
 
@@ -79,6 +80,97 @@ def test_who_answered_is_remembered_by_type(registry_of):
 
 def test_nobody_answers_for_a_stranger(registry_of):
     assert registry_of(alpha=good("alpha")).first("tensor_to_numpy", 3, tensor=3) is None
+
+
+def test_the_first_in_the_alphabet_answers_whatever_was_asked_before(registry_of):
+    """Two that take a value of a type that nobody claims: who takes which depends on the value."""
+    takes = {"alpha": [1, 2], "beta": [2, 3]}
+    registry = registry_of(
+        **{
+            name: good(name)
+            .replace(f'if not is_instance(tensor, "{name}.Tensor")', f"if tensor not in {values}")
+            .replace("tensor.data", repr(name))
+            for name, values in takes.items()
+        }
+    )
+    answers = [registry.first("tensor_to_numpy", value, tensor=value) for value in (3, 2, 1, 2, 3)]
+    assert answers == ["beta", "alpha", "alpha", "alpha", "beta"]
+
+
+def test_the_order_is_the_alphabet_even_for_those_who_want_to_be_first(registry_of):
+    eager = good("same").replace("@hookimpl\n    def tensor", "@hookimpl(tryfirst=True)\n    def tensor")
+    late = good("same").replace("@hookimpl\n    def tensor", "@hookimpl(trylast=True)\n    def tensor")
+    with pytest.warns(PluginWarning, match="already"):
+        registry = registry_of(alpha=late, beta=eager.replace("tensor.data", "None"))
+    array = np.zeros(1)
+    assert registry.first("tensor_to_numpy", tensor_of("same", array), tensor=tensor_of("same", array)) is array
+
+
+@pytest.mark.parametrize("mark", ["wrapper=True", "hookwrapper=True"])
+def test_a_wrapper_is_refused(registry_of, mark):
+    wrapping = good("alpha").replace("@hookimpl\n    def tensor", f"@hookimpl({mark})\n    def tensor")
+    with pytest.warns(PluginWarning, match="tensor_to_numpy is a hook wrapper: mark it with @hookimpl alone"):
+        registry = registry_of(alpha=wrapping.replace("return tensor.data", "return (yield)"))
+    assert "hook wrapper" in registry.infos[0].problem
+    assert registry.who_answers()["tensor_to_numpy"] == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (("@hookimpl\n    def framework_info", "def framework_info"), "framework_info is not marked with @hookimpl"),
+        (('name="alpha"', "name=3"), "FrameworkInfo.name is 3, not a str"),
+        (('("alpha.Tensor",)', '"alpha.Tensor"'), "FrameworkInfo.classes is 'alpha.Tensor', not a tuple of str"),
+        (('distribution="numpy"', 'distribution="numpy", tags="pt"'), "FrameworkInfo.tags is 'pt', not a tuple of str"),
+        (('distribution="numpy"', 'distribution="numpy", contract=1'), "version 1 of the plug-in contract"),
+        (
+            ("return FrameworkInfo", "1 / 0; return FrameworkInfo"),
+            "'alpha' failed in framework_info: ZeroDivisionError",
+        ),
+    ],
+)
+def test_what_a_plugin_says_of_its_framework_is_checked(registry_of, change, reason):
+    with pytest.warns(PluginWarning, match="'alpha'"):
+        registry = registry_of(alpha=good("alpha").replace(*change))
+    assert reason in registry.infos[0].problem
+
+
+def test_the_whole_message_of_a_wrong_signature_is_kept(registry_of):
+    with pytest.warns(PluginWarning):
+        registry = registry_of(alpha=good("alpha").replace("def tensor_to_numpy(tensor)", "def tensor_to_numpy(thing)"))
+    for part in ("'alpha' for hook 'tensor_to_numpy'", "tensor_to_numpy(thing)", "can not be found in the hookspec"):
+        assert part in registry.infos[0].problem
+
+
+RULES = """
+    @hookimpl
+    def layer_rules():
+        {body}
+"""
+
+
+def test_a_table_that_fails_is_the_fault_of_its_plugin(registry_of):
+    registry = registry_of(alpha=good("alpha") + RULES.format(body="return 1 / 0"))
+    with pytest.raises(PluginError, match="the plug-in 'alpha' failed in layer_rules: ZeroDivisionError"):
+        registry.each("layer_rules")
+    ours = "from ts_core.contract.errors import ArgumentError; raise ArgumentError('why')"
+    registry = registry_of(beta=good("beta") + RULES.format(body=ours))
+    with pytest.raises(ArgumentError, match="why"):
+        registry.each("layer_rules")
+
+
+def test_titles_and_tags_are_the_plugins(registry_of, monkeypatch):
+    stated = 'distribution="numpy", title="Alpha", tags=("al",)'
+    registry = registry_of(alpha=good("alpha").replace('distribution="numpy"', stated), beta=good("beta"))
+    monkeypatch.setattr("ts_core.frameworks._registry._current", registry)
+    assert [title_of(name) for name in ("alpha", "beta", "gamma")] == ["Alpha", "beta", "gamma"]
+    assert [framework_of_tag(tag) for tag in ("al", "pt", None)] == ["alpha", None, None]
+
+
+def test_the_cure_of_a_missing_framework_is_the_plugins(registry_of):
+    stated = 'distribution="a-framework-nobody-has", cure="ask Alpha for it"'
+    (info,) = registry_of(alpha=good("alpha").replace('distribution="numpy"', stated)).infos
+    assert info.problem == "a-framework-nobody-has is not installed: ask Alpha for it"
 
 
 def test_an_error_of_a_plugin_is_not_taken_for_a_no(registry_of):

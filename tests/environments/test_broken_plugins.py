@@ -10,7 +10,7 @@ import pytest
 GOOD = """
     from ts_core.contract.hooks import hookimpl
     from ts_core.contract.recognition import is_instance
-    from ts_core.contract.nouns import FrameworkInfo
+    from ts_core.contract.framework_info import FrameworkInfo
 
     class Tensor:
         data = 1.5

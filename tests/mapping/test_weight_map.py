@@ -10,7 +10,7 @@ import ts_core as ts
 from ts_core.cli import cli
 from ts_core.contract.transforms import Concatenate, InsertAxis
 from ts_core.errors import WeightMapError, WeightMapNotFoundError
-from ts_core.mapping._weight_map import MapEntry
+from ts_core.mapping import MapEntry
 from ts_core.sources import open_source
 
 FUSED = MapEntry(("q", "k"), ("qk",), Concatenate(0, (2, 3)))

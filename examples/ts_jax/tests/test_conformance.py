@@ -75,6 +75,7 @@ class TestJax(FrameworkSuite):
                 ("head.kernel", "head", "linear", "weight"),
                 ("again.kernel", "again", "linear", "weight"),
             ],
+            layers=["", "stem", "stem.0", "stem.1", "head", "again", "dropout"],
         )
         yield NetCase(
             lambda: nnx.Embed(5, WIDTH, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0)),

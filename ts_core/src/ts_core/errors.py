@@ -101,6 +101,10 @@ class ComparisonWarning(UserWarning):
     """A comparison was not quite what was asked for: a key of ``tolerances`` that fits no pair."""
 
 
+class WorkerWarning(RuntimeWarning):
+    """Processes that shared the work were lost, perhaps for want of memory; it was done without them."""
+
+
 class WeightMapWarning(UserWarning):
     """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_mindspore.checkpoints import FORMATS
-from ts_mindspore.execution import run_network
 from ts_mindspore.gradients import extract_gradients, on_gradient
 from ts_mindspore.graph import graph_function
 from ts_mindspore.layers import layer_rules
+from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.randomness import seed
+from ts_mindspore.running import run_network
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
     "extract_gradients",
     "framework_info",
     "graph_function",
+    "iter_layers",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
@@ -34,6 +36,9 @@ def framework_info() -> FrameworkInfo:
     return FrameworkInfo(
         name="mindspore",
         distribution="mindspore",
+        title="MindSpore",
+        cure='pip install "ts-core[mindspore]"',
+        tags=("ms",),
         classes=("mindspore.Tensor", "mindspore.nn.Cell"),
         formats=FORMATS,
     )

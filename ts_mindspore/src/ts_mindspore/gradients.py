@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ts_core.contract.errors import ArgumentTypeError
 from ts_core.contract.gradients import named
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
     import mindspore

@@ -5,79 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ts_core.contract import RawParameter
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import LoadResult, Parameter
-from ts_core.contract.recognition import is_instance
-from ts_core.frameworks import LayerTable, check_fit
-from ts_mindspore.layers import RULES
-from ts_mindspore.tensors import numpy_dtype, tensor_from_numpy
+from ts_mindspore.networks import iter_layers
+from ts_mindspore.tensors import tensor_from_numpy
 
 if TYPE_CHECKING:
-    import mindspore
+    import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-_TABLE = LayerTable(RULES)
-
 
 @hookimpl
-def iter_parameters(net: object) -> Iterator[Parameter] | None:
+def iter_parameters(net: object) -> Iterator[RawParameter] | None:
     """The parameters and buffers of every cell in definition order, named as MindSpore names them in files."""
-    return _parameters(net) if is_instance(net, "mindspore.nn.Cell") else None
+    return None if iter_layers(net) is None else _parameters(net)
 
 
-def _parameters(net: mindspore.nn.Cell) -> Iterator[Parameter]:
-    layers = dict(_cells(net, ""))
-    first: dict[int, str] = {}
-    for path, cell in layers.items():
-        prefix = f"{path}." if path else ""
+def _parameters(net: object) -> Iterator[RawParameter]:
+    for layer in iter_layers(net) or ():
+        cell: Any = layer.layer
         buffers = getattr(cell, "_buffers", {})  # since MindSpore 2.4
         for local, tensor in {**cell._params, **buffers}.items():
-            if tensor is None:
-                continue
-            attribute = prefix + local
-            name = attribute if local in buffers else tensor.name
-            owner = _TABLE.owner(attribute, layers)
-            yield Parameter(
-                name=name,
-                shape=tuple(tensor.shape),
-                dtype=numpy_dtype(tensor.dtype),
-                path=attribute,
-                layer=owner.layer,
-                kind=owner.kind,
-                role=owner.role,
-                trainable=bool(getattr(tensor, "requires_grad", False)),
-                persistent=local not in getattr(cell, "_non_persistent_buffers_set", ()),
-                tied_to=first.get(id(tensor)),
-                value=tensor,
-                layout=owner.layout,
-            )
-            first.setdefault(id(tensor), name)
-
-
-def _cells(cell: mindspore.nn.Cell, path: str) -> Iterator[tuple[str, mindspore.nn.Cell]]:
-    """Every cell under every path that leads to it; MindSpore's own walk names a shared cell only once."""
-    yield path, cell
-    for local, inner in cell._cells.items():
-        if inner is not None:
-            yield from _cells(inner, f"{path}.{local}" if path else local)
+            if tensor is not None:
+                yield RawParameter(
+                    path=f"{layer.path}.{local}" if layer.path else local,
+                    tensor=tensor,
+                    name=None if local in buffers else tensor.name,
+                    trainable=bool(getattr(tensor, "requires_grad", False)),
+                    persistent=local not in getattr(cell, "_non_persistent_buffers_set", ()),
+                )
 
 
 @hookimpl
-def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> LoadResult | None:
-    """Set the cell's own parameters, casting to their dtype; nothing is set before everything was checked."""
-    if not is_instance(net, "mindspore.nn.Cell"):
+def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
+    """Set the cell's own parameters."""
+    if iter_layers(net) is None:
         return None
-    places = {parameter.name: parameter for parameter in _parameters(net)}
-    result = check_fit(places.values(), tensors)
-    if result or not strict:
-        for name in result.loaded:
-            place = places[name]
-            tensor = tensor_from_numpy(tensors[name].astype(place.dtype, copy=False), "mindspore")
-            if hasattr(place.value, "set_data"):
-                place.value.set_data(tensor)
-            else:  # a buffer
-                place.value.assign_value(tensor)  # type: ignore[attr-defined]
-    return result
+    for parameter in _parameters(net):
+        if parameter.path in arrays:
+            place: Any = parameter.tensor
+            assign = place.set_data if hasattr(place, "set_data") else place.assign_value  # the latter of a buffer
+            assign(tensor_from_numpy(arrays[parameter.path], "mindspore"))
+    return net

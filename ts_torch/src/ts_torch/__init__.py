@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_torch.checkpoints import FORMATS
-from ts_torch.execution import run_network
 from ts_torch.gradients import extract_gradients, on_gradient
 from ts_torch.graph import hide_from_compiler
 from ts_torch.layers import layer_rules
+from ts_torch.networks import iter_layers
 from ts_torch.parameters import iter_parameters, load_parameters
 from ts_torch.randomness import seed
+from ts_torch.running import run_network
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
+    "iter_layers",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
@@ -34,6 +36,9 @@ def framework_info() -> FrameworkInfo:
     return FrameworkInfo(
         name="torch",
         distribution="torch",
+        title="torch",
+        cure='pip install "ts-core[torch]"',
+        tags=("pt",),
         classes=("torch.Tensor", "torch.nn.Module"),
         formats=FORMATS,
     )

@@ -20,8 +20,9 @@ _RECURRENT = {
     f"{name}_l{layer}{direction}": f"{name}_l{layer}{direction}"
     for layer in range(16)
     for direction in ("", "_reverse")
-    for name in (*_CELL, "weight_hr")
+    for name in _CELL
 }
+_PROJECTIONS = {name: name for layer in range(16) for name in (f"weight_hr_l{layer}", f"weight_hr_l{layer}_reverse")}
 _ATTENTION = {
     **{f"{part}_proj_weight": f"{part}_proj.weight" for part in ("in", "q", "k", "v")},
     "in_proj_bias": "in_proj.bias",
@@ -69,7 +70,7 @@ RULES: tuple[LayerRule, ...] = (
     LayerRule("torch.nn.EmbeddingBag", "embedding_bag", _WEIGHT),
     LayerRule("torch.nn.PReLU", "prelu", {"weight": "slope"}),
     LayerRule("torch.nn.RNN", "rnn", _RECURRENT),
-    LayerRule("torch.nn.LSTM", "lstm", _RECURRENT),
+    LayerRule("torch.nn.LSTM", "lstm", {**_RECURRENT, **_PROJECTIONS}),
     LayerRule("torch.nn.GRU", "gru", _RECURRENT),
     LayerRule("torch.nn.RNNBase", "rnn", _RECURRENT),
     LayerRule("torch.nn.RNNCell", "rnn_cell", _CELL),

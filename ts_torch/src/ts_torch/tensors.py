@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
+from ts_core.contract.errors import UnsupportedDtypeError, UnsupportedTensorError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.errors import UnsupportedDtypeError, UnsupportedTensorError
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 # dtypes that NumPy itself lacks: torch's name → (the dtype of the array, torch's integer of the same width)
-EXTENDED_DTYPES = {
+_EXTENDED_DTYPES = {
     "bfloat16": (ml_dtypes.bfloat16, "int16"),
     "float8_e4m3fn": (ml_dtypes.float8_e4m3fn, "int8"),
     "float8_e4m3fnuz": (ml_dtypes.float8_e4m3fnuz, "int8"),
@@ -67,7 +67,7 @@ def _extended_dtypes() -> dict[torch.dtype, tuple[type, torch.dtype]]:
 
     return {
         getattr(torch, name): (dtype, getattr(torch, carrier))
-        for name, (dtype, carrier) in EXTENDED_DTYPES.items()
+        for name, (dtype, carrier) in _EXTENDED_DTYPES.items()
         if hasattr(torch, name)
     }
 

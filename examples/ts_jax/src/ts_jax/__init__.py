@@ -1,20 +1,22 @@
 """The JAX plug-in of ts-core: arrays of JAX, networks of Flax NNX. Importing it imports neither.
 
-JAX has no file format of its own and no global random generator, so three hooks are left out.
+JAX has no file format of its own and no global random generator, so the hooks for them are left out.
 """
 
 from __future__ import annotations
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.nouns import FrameworkInfo
 from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.layers import layer_rules
+from ts_jax.networks import iter_layers
 from ts_jax.parameters import iter_parameters, load_parameters
 from ts_jax.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
     "extract_gradients",
     "framework_info",
+    "iter_layers",
     "iter_parameters",
     "layer_rules",
     "load_parameters",
@@ -31,5 +33,7 @@ def framework_info() -> FrameworkInfo:
         name="jax",
         distribution="jax",
         classes=("jax.Array", "flax.nnx.Variable", "flax.nnx.Module"),
-        contract=1,
+        title="JAX",
+        cure='pip install "ts-jax[framework]"',
+        contract=2,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ts_core.contract.errors import ArgumentTypeError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.errors import ArgumentTypeError
-from ts_core.frameworks import parameters
-from ts_jax.parameters import MODULE
+from ts_jax.networks import MODULE
+from ts_jax.parameters import raw_parameters
 
 if TYPE_CHECKING:
     import jax
@@ -25,11 +25,11 @@ def extract_gradients(source: object, net: object | None) -> Mapping[str, Any] |
     found = dict(_leaves(source, ""))
     if net is None:
         return found
-    places: dict[str, list[str]] = {}  # a variable that is used twice has its gradient under one of its paths
-    for parameter in parameters(net):
+    places: dict[int, list[str]] = {}  # a variable that is used twice has its gradient under one of its paths
+    for parameter in raw_parameters(net):
         if parameter.trainable:
-            places.setdefault(parameter.tied_to or parameter.name, []).append(parameter.path)
-    return {name: next((found[path] for path in paths if path in found), None) for name, paths in places.items()}
+            places.setdefault(id(parameter.tensor), []).append(parameter.path)
+    return {paths[0]: next((found[path] for path in paths if path in found), None) for paths in places.values()}
 
 
 def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.contract.errors import UnsupportedDtypeError, UnsupportedTensorError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.errors import UnsupportedDtypeError, UnsupportedTensorError
 
 if TYPE_CHECKING:
     import jax

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ts_core.checkpoints._arrays import npy_folder
 from ts_core.checkpoints._formats import Files, format_of, known_formats, open_file
-from ts_core.checkpoints._sharded import index_bytes, index_path, parse_size, shard_paths, split
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.formats import Format
@@ -83,18 +84,24 @@ class Checkpoint(LazyTensors):
 
 
 def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str, str], CheckpointIndex]:
-    names = {name.removeprefix(prefix): name for name in index}
-    if len(names) < len(index):
-        raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
-    if not any(name.startswith(prefix) for name in index):
-        first = next(iter(index), None)
-        raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
+    names = _without_prefix(path, index, prefix)
     infos = {short: replace(index[name], name=short) for short, name in names.items()}
     sections = tuple(
         replace(section, tensors=tuple(infos)) if section.tensors == tuple(index) else section
         for section in index.sections
     )
     return names, CheckpointIndex(infos, index.metadata, sections)
+
+
+def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:
+    """Each name without the prefix → the name. Raises ArgumentError: see :func:`open_checkpoint`."""
+    short = {name.removeprefix(prefix): name for name in names}
+    if len(short) < len(names):
+        raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
+    if not any(name.startswith(prefix) for name in names):
+        first = next(iter(names), None)
+        raise ArgumentError(f"{path}: no name begins with strip_prefix={prefix!r}; the first one is {first!r}")
+    return short
 
 
 def open_checkpoint(
@@ -125,6 +132,17 @@ def open_checkpoint(
             nested state dicts, or leads nowhere.
     """
     return _opened(Path(path), OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
+
+
+def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
+    """As :func:`open_checkpoint`, but no file of a folder of ``.npy`` files is opened: see :class:`NpyFiles`."""
+    place = Path(path)
+    if not place.is_dir() or any(place.glob(f"*{INDEX_SUFFIX}")) or options.get("key"):
+        return open_checkpoint(place, **options)
+    files, prefix = npy_folder(place), options.get("strip_prefix")
+    if not files:
+        return open_checkpoint(place, **options)  # it says what is missing
+    return files.renamed(_without_prefix(place, files, prefix)) if prefix else files
 
 
 def _opened(path: Path, options: OpenOptions, strip_prefix: str | None) -> Checkpoint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ts_core.checkpoints._npy import NpyReader, npy_folder
+from ts_core.checkpoints._arrays import npy_folder
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader
 from ts_core.checkpoints.formats import core_formats
 from ts_core.contract.byte_sources import ByteSource, MappedFile
@@ -103,8 +103,7 @@ def _open_folder(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Fi
         return open_file(indexes[0], options)
     if arrays := npy_folder(path):
         _refuse_key(path, "npy", options)
-        reader = NpyReader(arrays)
-        return reader, getattr(reader, "files", ())
+        return arrays, arrays.files
     raise CheckpointError(f"{path}: the folder holds neither .npy files nor an index of shards (*{INDEX_SUFFIX})")
 
 

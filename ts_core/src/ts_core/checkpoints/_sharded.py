@@ -35,6 +35,7 @@ class ShardedReader:
             shards = _parse(source)
         self._readers: dict[str, CheckpointReader] = {}
         self._shard = shards
+        self.files = (path, *(path.parent / shard for shard in dict.fromkeys(shards.values())))
         infos: dict[str, TensorInfo] = {}
         for name, shard in shards.items():
             if shard not in self._readers:

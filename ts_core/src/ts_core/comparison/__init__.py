@@ -1,31 +1,28 @@
 """Comparing two sources, tensor by tensor: which belong together, the engine, the numbers, and the report."""
 
 from ts_core.comparison._alignment import align
-from ts_core.comparison._folders import NamePair, NpyFolder, check_names
+from ts_core.comparison._folders import NamePair, check_names, saved_files
 from ts_core.comparison._pairing import pair_files_by_name, pair_files_by_number, pair_files_by_shape
 from ts_core.comparison._pieces import Tolerances
-from ts_core.comparison._report import Report, write_text
-from ts_core.comparison._tables import as_csv, file_table, shape_table, value_table
-from ts_core.comparison._verb import check_tolerances, compare, compare_folders, compare_opened, label
+from ts_core.comparison._report import Report
+from ts_core.comparison._tables import file_table, shape_table, value_table
+from ts_core.comparison._verb import check_tolerances, compare, compare_opened, label
 
 __all__ = [
     "NamePair",
-    "NpyFolder",
     "Report",
     "Tolerances",
     "align",
-    "as_csv",
     "check_names",
     "check_tolerances",
     "compare",
-    "compare_folders",
     "compare_opened",
     "file_table",
     "label",
     "pair_files_by_name",
     "pair_files_by_number",
     "pair_files_by_shape",
+    "saved_files",
     "shape_table",
     "value_table",
-    "write_text",
 ]

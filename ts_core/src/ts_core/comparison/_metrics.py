@@ -6,7 +6,7 @@ formulas, for every dtype and every value. :func:`_fast` takes real, finite bloc
 the thread keeps, and leaves out what a bound already decides, as when even the largest difference is within ``atol``.
 
 A result over one part of an array is a :class:`Sums`, and the sums of parts add up, so that threads or processes may
-share a large array.
+share a large array. A new metric adds its share of a block in :func:`_whichever_way`, or faster in both ways.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import copy_bytes
+from ts_core.comparison._sums import METRICS, Index, Metrics, Sums, Tolerance, larger, scalar, worse
+from ts_core.contract.file_map import copy_bytes, release
+
+__all__ = ["BLOCK", "METRICS", "Metrics", "Sums", "Tolerance", "boxes", "measure", "scalar", "working_dtype"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Scalar = bool | int | float | complex
-Index = tuple[int, ...]
 
 BLOCK = 262_144  # elements: measured; smaller ones spend the time between the calls, larger ones fall out of the cache
 # Elements that the BLAS sums up in one go: few enough for float32 to stay within 1e-6 even where all roundings go the
@@ -33,168 +34,6 @@ BLOCK = 262_144  # elements: measured; smaller ones spend the time between the c
 _DOT = 512
 _ONES = {char: np.ones((_DOT, 1), char) for char in "fd"}
 _ROUNDED = 1 - 1e-6  # a ratio of float32 that is below a limit by more than this is so before rounding too
-_NO_DIRECTION = float(np.finfo(np.float32).tiny) ** 2  # squared norm below which a vector counts as zero
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """When two elements are close: ``|original - target| <= atol + rtol * |target|``, as in ``numpy.isclose``.
-
-    Attributes:
-        rtol: relative to the target.
-        atol: absolute.
-        equal_nan: whether two NaN are equal.
-    """
-
-    rtol: float = 1e-4
-    atol: float = 1e-4
-    equal_nan: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """How two arrays of one shape differ; Δ is original - target.
-
-    Attributes:
-        size: the number of elements.
-        close: how many are close, counted as ``numpy.isclose`` counts.
-        unequal: how many are not equal.
-        mean_abs: mean of |Δ| over the unequal elements; 0 when there are none.
-        max_abs: maximum of the same.
-        max_rel: maximum of |Δ| / |target| over the unequal elements whose target is not 0.
-        rmse: root of the mean of |Δ|² over all elements.
-        cosine: of the flattened arrays, in [-1, 1]; 1 when no element differs or both are zero, nan when one is zero.
-        worst: the index of the element that differs most, the first of several; None when no element differs.
-        worst_original: the original at that index.
-        worst_target: the target at that index.
-        required_atol: the smallest ``atol`` (to the precision of the dtype) with which all are close at the given
-            ``rtol``; infinity when none is enough, as for a NaN against a number.
-        nan_original: how many elements of the original are NaN.
-        nan_target: how many of the target.
-        inf_original: how many elements of the original are infinite.
-        inf_target: how many of the target.
-    """
-
-    size: int
-    close: int
-    unequal: int
-    mean_abs: float
-    max_abs: float
-    max_rel: float
-    rmse: float
-    cosine: float
-    worst: Index | None
-    worst_original: Scalar | None
-    worst_target: Scalar | None
-    required_atol: float
-    nan_original: int
-    nan_target: int
-    inf_original: int
-    inf_target: int
-
-    @property
-    def allclose(self) -> bool:
-        """Whether every element is close; an empty pair is."""
-        return self.close == self.size
-
-    @property
-    def ratio(self) -> float:
-        """The share of elements that are close, from 0 to 1; 1 for an empty pair."""
-        return self.close / self.size if self.size else 1.0
-
-
-@dataclass(slots=True)
-class Sums:
-    """What adds up over the parts of a pair of arrays: counts, sums and maxima."""
-
-    size: int = 0
-    close: int = 0
-    unequal: int = 0
-    abs: float = 0.0
-    squares: float = 0.0
-    dot: float = 0.0
-    original_squares: float = 0.0
-    target_squares: float = 0.0
-    max_abs: float = 0.0
-    max_rel: float = 0.0
-    excess: float = 0.0  # maximum of |original - target| - rtol * |target|: what atol has to cover
-    worst: Index | None = None
-    worst_original: Scalar | None = None
-    worst_target: Scalar | None = None
-    nan_original: int = 0
-    nan_target: int = 0
-    inf_original: int = 0
-    inf_target: int = 0
-
-    def add(self, part: Sums) -> None:
-        """Add the sums over another part of the same arrays."""
-        for name in _ADDED:
-            setattr(self, name, getattr(self, name) + getattr(part, name))
-        if part.worst is not None:
-            self.offer(part.max_abs, part.worst, part.worst_original, part.worst_target)
-        self.max_rel = _larger(self.max_rel, part.max_rel)
-        self.excess = _larger(self.excess, part.excess)
-
-    def offer(self, difference: float, index: Index, original: Scalar | None, target: Scalar | None) -> None:
-        """Take note of an element that differs, if it is worse than those before, or as bad and earlier."""
-        if (
-            self.worst is None
-            or _worse(difference, self.max_abs)
-            or (index < self.worst and not _worse(self.max_abs, difference))
-        ):
-            self.max_abs, self.worst = difference, index
-            self.worst_original, self.worst_target = original, target
-
-    def metrics(self, dtype: np.dtype[Any]) -> Metrics:
-        """The numbers that a user sees; `dtype` is the one in which the elements were compared."""
-        required = self.excess
-        if 0 < required < math.inf:
-            # The subtraction was rounded, perhaps down; the next number up is enough for certain.
-            real = np.zeros((), dtype).real.dtype.type
-            with np.errstate(over="ignore"):
-                required = float(np.nextafter(real(required), real(math.inf)))
-        return Metrics(
-            size=self.size,
-            close=self.close,
-            unequal=self.unequal,
-            mean_abs=self.abs / self.unequal if self.unequal else 0.0,
-            max_abs=self.max_abs,
-            max_rel=self.max_rel,
-            rmse=math.sqrt(self.squares / self.size) if self.size else 0.0,
-            cosine=self._cosine(),
-            worst=self.worst,
-            worst_original=self.worst_original,
-            worst_target=self.worst_target,
-            required_atol=required,
-            nan_original=self.nan_original,
-            nan_target=self.nan_target,
-            inf_original=self.inf_original,
-            inf_target=self.inf_target,
-        )
-
-    def _cosine(self) -> float:
-        zero = (self.original_squares < _NO_DIRECTION, self.target_squares < _NO_DIRECTION)
-        if not self.unequal or all(zero):
-            return 1.0
-        if any(zero):
-            return math.nan
-        cosine = self.dot / (math.sqrt(self.original_squares) * math.sqrt(self.target_squares))
-        return cosine if math.isnan(cosine) else min(1.0, max(-1.0, cosine))
-
-
-_ADDED = (
-    *("size", "close", "unequal", "abs", "squares", "dot", "original_squares", "target_squares"),
-    *("nan_original", "nan_target", "inf_original", "inf_target"),
-)
-
-
-def _worse(a: float, b: float) -> bool:
-    """Whether a difference is worse than another; nothing is worse than NaN."""
-    return not math.isnan(b) and (math.isnan(a) or a > b)
-
-
-def _larger(a: float, b: float) -> float:
-    return b if _worse(b, a) else a
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
@@ -246,6 +85,7 @@ def measure(original: Array, target: Array, tolerance: Tolerance, origin: Index 
             block = _Block(_load(x, scratch.original), _load(y, scratch.target), equal, corner, x.shape)
             if not (fast and _fast(sums, block, tolerance, scratch)):
                 _plain(sums, block, tolerance)
+            _whichever_way(sums, block)
     if sums.worst is not None:
         local = _unravel(sums.worst[0], shape) if flat else sums.worst
         sums.worst = _moved(local, origin or (0,) * len(shape))
@@ -276,6 +116,11 @@ def _moved(index: Index, by: Index) -> Index:
     return tuple(i + j for i, j in zip(index, by, strict=True))
 
 
+def _whichever_way(sums: Sums, block: _Block) -> None:
+    """Add what has one formula for every block."""
+    sums.size += block.original.size
+
+
 def _plain(sums: Sums, block: _Block, tolerance: Tolerance) -> None:
     """Add a block of any numbers: the formulas as they are defined."""
     x, y = block.original, block.target
@@ -289,7 +134,6 @@ def _plain(sums: Sums, block: _Block, tolerance: Tolerance) -> None:
     relative = tolerance.rtol * magnitude
     close = ((difference <= tolerance.atol + relative) & finite) | equal
 
-    sums.size += x.size
     sums.close += int(np.count_nonzero(close))
     sums.unequal += x.size - int(np.count_nonzero(equal))
     sums.nan_original += int(np.count_nonzero(nan_x))
@@ -309,10 +153,10 @@ def _plain(sums: Sums, block: _Block, tolerance: Tolerance) -> None:
         position = int(np.argmax(np.where(equal, -1, difference)))  # the first NaN, if there is one
         block.offer(sums, float(difference[position]), position)
         excess = np.where(finite, difference - relative, np.where(close, 0, np.inf))
-        sums.excess = _larger(sums.excess, float(excess.max()))
+        sums.excess = larger(sums.excess, float(excess.max()))
         comparable = ~equal & (magnitude != 0)
         if comparable.any():
-            sums.max_rel = _larger(sums.max_rel, float((difference[comparable] / magnitude[comparable]).max()))
+            sums.max_rel = larger(sums.max_rel, float((difference[comparable] / magnitude[comparable]).max()))
 
 
 def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) -> bool:
@@ -328,7 +172,6 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     if not largest * size < scratch.limit:
         return False  # NaN, infinity, or a sum that would overflow
 
-    sums.size += size
     _add_products(sums, x, y, difference, largest, along, scratch)
     if largest == 0:
         sums.close += size
@@ -336,19 +179,19 @@ def _fast(sums: Sums, block: _Block, tolerance: Tolerance, scratch: _Scratch) ->
     mask = scratch.mask[:size]
     sums.unequal += int(np.count_nonzero(np.greater(difference, 0, out=mask)))
     sums.abs += float(_sum(difference))
-    if sums.worst is None or not _worse(sums.max_abs, largest):
+    if sums.worst is None or not worse(sums.max_abs, largest):
         block.offer(sums, largest, position)
 
     magnitude = np.abs(y, out=scratch.magnitude[:size])
     ratios = np.divide(difference, magnitude, out=scratch.ratios[:size])
     max_ratio = float(np.fmax.reduce(ratios))  # 0 / 0 is NaN, which fmax passes over
     max_rel = float(np.max(ratios, where=magnitude != 0, initial=0)) if math.isinf(max_ratio) else max_ratio
-    sums.max_rel = _larger(sums.max_rel, max_rel)
+    sums.max_rel = larger(sums.max_rel, max_rel)
 
     # Where even the largest difference is within a bound, no element needs to be looked at for it.
     if largest > sums.excess and max_ratio >= tolerance.rtol * _ROUNDED:
         excess = np.subtract(difference, np.multiply(magnitude, tolerance.rtol, out=ratios), out=ratios)
-        sums.excess = _larger(sums.excess, float(excess.max()))
+        sums.excess = larger(sums.excess, float(excess.max()))
     if largest <= float(magnitude.dtype.type(tolerance.atol)):
         sums.close += size
     else:
@@ -489,13 +332,21 @@ def boxes(shape: Index, limit: int, first: tuple[int, ...] = ()) -> Iterator[tup
         yield corner, tuple(slice(start, start + size) for start, size in zip(corner, sizes, strict=True))
 
 
+def fastest_axis(array: Array) -> int:
+    """The axis along which the elements of an array lie closest together."""
+    return min(range(array.ndim), key=lambda axis: (array.shape[axis] == 1, abs(array.strides[axis])), default=0)
+
+
 def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Array]]:
-    """Corresponding blocks of two arrays of one shape, and the corner of each."""
+    """Corresponding blocks of two arrays of one shape, and the corner of each.
+
+    Of large vectors, the pages of a mapped file are let go with their block; of other arrays, blocks may share them.
+    """
     if not original.size:
         return
-    fastest = tuple(
-        min(range(array.ndim), key=lambda axis: (array.shape[axis] == 1, abs(array.strides[axis])), default=0)
-        for array in (original, target)
-    )
-    for corner, box in boxes(original.shape, BLOCK, fastest):
-        yield corner, original[box], target[box]
+    large = original.ndim == 1 and original.size > BLOCK
+    for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
+        x, y = original[box], target[box]
+        yield corner, x, y
+        if large:
+            release(x, y)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ts_core.checkpoints import saved_order
+from ts_core.comparison._alignment import align
 from ts_core.comparison._applicable import Excuses
-from ts_core.comparison._folders import NamePair, NpyFolder, saved_order
+from ts_core.comparison._folders import NamePair
 from ts_core.comparison._pieces import Pair
 from ts_core.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from ts_core.checkpoints import NpyFiles
+    from ts_core.contract.nouns import TensorInfo
     from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
 
@@ -28,73 +34,91 @@ def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None 
         original: its order is that of the pairs.
         target: what the original does not have of it comes last.
         steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
-            hold the names *after* the map.
-
-    Raises:
-        WeightMapError: the map names tensors that the original lacks.
+            hold the names *after* the map. What it names and the original lacks is in no pair: `apply` refuses it.
     """
+    here, there = set(original), set(target)
     if steps is None:
-        pairs = [Pair(name, name) if name in target else Pair(name, None) for name in original]
-        return [*pairs, *(Pair(None, name) for name in target if name not in original)]
-    steps.apply(original)  # raises when it does not belong to the original
-    goals: dict[str, tuple[str, ...]] = {name: () for entry in steps for name in entry.source}
-    goals |= {entry.source[0]: entry.target for entry in steps}  # what is fused comes with the first of its sources
-    sources = {name: entry.source for entry in steps for name in entry.target}
+        pairs = [Pair(name, name if name in there else None) for name in original]
+        return [*pairs, *(Pair(None, name) for name in target if name not in here)]
+    by_source, by_target = steps.by_source, steps.by_target
     unpaired = _Unpaired(original, target, steps)
     pairs = []
     for name in original:
-        if name not in goals:
-            pairs.append(Pair(name, None, info=original.info(name), excuse=unpaired.in_target(name, name)))
-        for new in goals.get(name, ()):
-            shown = " + ".join(sources[new])
-            if new in target:
-                pairs.append(Pair(new, new, shown))
-            else:
-                pairs.append(Pair(name, None, shown, original.info(name), unpaired.in_target(name, new)))
-    left = (name for name in target if name not in sources)
+        entry = by_source.get(name)
+        if entry is None:
+            pairs.append(Pair(name, None, info=_info(original, name), excuse=unpaired.in_target(name, name)))
+        elif entry.source[0] == name:  # what is fused comes with the first of its sources
+            shown = " + ".join(entry.source)
+            for new in entry.target:
+                if new in there:
+                    pairs.append(Pair(new, new, shown))
+                else:
+                    pairs.append(Pair(name, None, shown, _info(original, name), unpaired.in_target(name, new)))
+    left = (name for name in target if name not in by_target)
     return [*pairs, *(Pair(None, name, excuse=unpaired.in_original(name)) for name in left)]
 
 
+def _info(source: LazyTensors, name: str) -> TensorInfo | None:
+    try:
+        return source.info(name)
+    except CheckpointError:  # a damaged file
+        return None
+
+
 class _Unpaired:
-    """Why tensors have no partner, where the weight map or the layer rules excuse it."""
+    """Why tensors have no partner, where the weight map or the layer rules excuse it.
+
+    Most comparisons never ask: what the answers need is made for the first question.
+    """
 
     def __init__(self, original: LazyTensors, target: LazyTensors, steps: WeightMap) -> None:
-        self._original, self._target = _by_layer(original), _by_layer(target)
-        self._came_from: defaultdict[str, set[str]] = defaultdict(set)  # layer of the target → layers of the original
-        for entry in steps:
-            self._came_from[entry.target[0].rpartition(".")[0]].update(name.rpartition(".")[0] for name in entry.source)
-        self._harmless = tuple(
-            {unmatched.name: unmatched.reason for unmatched in side if unmatched.harmless}
-            for side in (steps.unmatched_source, steps.unmatched_target)
-        )
-        self._excuses: Excuses | None = None
+        self._sources, self._steps = (original, target), steps
+        self._partners: dict[str, set[str]] = {}  # layer of the target → local names in the layers that it came from
 
     def in_target(self, name: str, new: str) -> str:
         """The excuse of the target for lacking `name` of the original, which would be called `new` there."""
         layer, _, local = name.rpartition(".")
-        there = self._target[new.rpartition(".")[0]]
-        return self._harmless[0].get(name) or self._excuse(local, there, self._original[layer])
+        return self._harmless[0].get(name) or self._excuses.excuse(
+            local, self._inside(1, new.rpartition(".")[0]), self._inside(0, layer)
+        )
 
     def in_original(self, name: str) -> str:
         """The excuse of the original for lacking `name` of the target."""
         layer, _, local = name.rpartition(".")
-        there = {local for origin in self._came_from[layer] for local in self._original[origin]}
-        return self._harmless[1].get(name) or self._excuse(local, there, self._target[layer])
+        if layer not in self._partners:
+            self._partners[layer] = {own for origin in self._origins[layer] for own in self._inside(0, origin)}
+        return self._harmless[1].get(name) or self._excuses.excuse(local, self._partners[layer], self._inside(1, layer))
 
-    def _excuse(self, local: str, layer: set[str], counterpart: set[str]) -> str:
-        if self._excuses is None:
-            self._excuses = Excuses()
-        return self._excuses.excuse(local, layer, counterpart)
+    def _inside(self, side: int, layer: str) -> set[str]:
+        """The local names of all that a layer holds, in inner layers too; of very many, only more than any rule has."""
+        names, front = self._names[side], f"{layer}." if layer else ""
+        start = bisect_left(names, front)
+        stop = bisect_left(names, f"{layer}/") if layer else len(names)  # "/" comes after "."
+        return {name[len(front) :] for name in names[start : min(stop, start + self._excuses.most + 1)]}
 
+    @cached_property
+    def _names(self) -> tuple[list[str], list[str]]:
+        original, target = map(sorted, self._sources)
+        return original, target
 
-def _by_layer(names: Iterable[str]) -> defaultdict[str, set[str]]:
-    """Path of a layer → the local names of all that it holds, in inner layers too."""
-    layers: defaultdict[str, set[str]] = defaultdict(set)
-    for name in names:
-        parts = name.split(".")
-        for depth in range(len(parts)):
-            layers[".".join(parts[:depth])].add(".".join(parts[depth:]))
-    return layers
+    @cached_property
+    def _origins(self) -> defaultdict[str, set[str]]:
+        """Layer of the target → layers of the original that the map takes it from."""
+        origins: defaultdict[str, set[str]] = defaultdict(set)
+        for entry in self._steps:
+            origins[entry.target[0].rpartition(".")[0]].update(name.rpartition(".")[0] for name in entry.source)
+        return origins
+
+    @cached_property
+    def _harmless(self) -> tuple[dict[str, str], ...]:
+        return tuple(
+            {unmatched.name: unmatched.reason for unmatched in side if unmatched.harmless}
+            for side in (self._steps.unmatched_source, self._steps.unmatched_target)
+        )
+
+    @cached_property
+    def _excuses(self) -> Excuses:
+        return Excuses()
 
 
 def pair_files_by_name(original: Sequence[str], target: Sequence[str]) -> list[NamePair]:
@@ -126,20 +150,18 @@ def pair_files_by_number(original: Sequence[str], target: Sequence[str]) -> list
 
 
 def pair_files_by_shape(
-    original: NpyFolder, target: NpyFolder, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
+    original: NpyFiles, target: NpyFiles, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
 ) -> list[NamePair]:
     """Pair the files of two folders so that their sequences of shapes align at the least cost; see :func:`align`.
 
     Only headers are read. A file that has none is nobody's partner.
     """
-    from ts_core.comparison._alignment import align
-
     shapes = ([_shape_or_path(folder, name) for name in folder.names] for folder in (original, target))
     aligned = align(*shapes, del_cost=del_cost, ins_cost=ins_cost, rep_cost=rep_cost)
     return [(None if i is None else original.names[i], None if j is None else target.names[j]) for i, j in aligned]
 
 
-def _shape_or_path(folder: NpyFolder, name: str) -> object:
+def _shape_or_path(folder: NpyFiles, name: str) -> object:
     try:
         return folder.info(name).shape
     except CheckpointError:

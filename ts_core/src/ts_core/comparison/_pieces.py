@@ -9,63 +9,31 @@ from __future__ import annotations
 
 import functools
 import math
+import pickle
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.comparison._folders import NpyFolder
-from ts_core.comparison._metrics import Sums, Tolerance, boxes, measure, working_dtype
+from ts_core.comparison._metrics import Sums, Tolerance, boxes, fastest_axis, measure, working_dtype
 from ts_core.comparison._report import Status
-from ts_core.contract.file_map import place_of
+from ts_core.contract.file_map import place_of, release
 from ts_core.errors import CheckpointError, TsError
 
 if TYPE_CHECKING:
     from ts_core.contract.nouns import TensorInfo
+    from ts_core.contract.readers import LazyTensors
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
 Slices = tuple[Any, ...]  # of slices, or of the Ellipsis alone: everything
 
 PIECE = 1 << 23  # elements from which a pair is cut into boxes of that size
-
-
-class Source(Protocol):
-    """Where the tensors of one side come from: a ``LazyTensors`` or a folder of ``.npy`` files."""
-
-    def read(self, name: str) -> Array:
-        """The tensor of this name."""
-
-    def runs(self, name: str) -> Sequence[Array]:
-        """The same, in several vectors if it would have to be joined."""
-
-    def info(self, name: str) -> TensorInfo:
-        """Its shape and dtype, without its data."""
-
-
-class Handle(Protocol):
-    """What opens a source in another process. It can be pickled; equal handles open the same source."""
-
-    def __hash__(self) -> int:
-        """Equal for equal handles."""
-
-    def open(self) -> Source:
-        """The source, opened there."""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderHandle:
-    """Opens a folder of ``.npy`` files."""
-
-    path: str
-    bare: bool = False
-
-    def open(self) -> NpyFolder:
-        """The folder."""
-        return NpyFolder(self.path, bare=self.bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +91,38 @@ def _fits(pattern: str, names: Iterable[str], dtypes: Iterable[str | None]) -> b
 class _Shared:
     """A tensor that is read when the first of its pieces is compared, and let go with the last."""
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(self, source: LazyTensors, name: str) -> None:
         self._source, self._name = source, name
         self._lock = threading.Lock()
         self._runs: Sequence[Array] = ()
 
     def part(self, piece: Piece) -> Array:
-        with self._lock:
-            self._runs = self._runs or self._read(piece)
-        return _cut(self._runs, piece)
+        """What a piece needs of it."""
+        return _cut(self._read(whole=piece.corner is None), piece)
 
-    def _read(self, piece: Piece) -> Sequence[Array]:
-        return [self._source.read(self._name)] if piece.corner is None else self._source.runs(self._name)
+    def shape(self) -> tuple[int, ...]:
+        """Its shape, without its data."""
+        return self._source.info(self._name).shape
+
+    def runs(self) -> Sequence[Array]:
+        """Its data, in several vectors if it would have to be joined."""
+        return self._read(whole=False)
+
+    def _read(self, *, whole: bool) -> Sequence[Array]:
+        with self._lock:
+            self._runs = self._runs or ([self._source.read(self._name)] if whole else self._source.runs(self._name))
+            return self._runs
 
 
 @dataclass(frozen=True, slots=True)
-class _InFile:
-    """A tensor in a file that the worker opens itself."""
+class _InFiles:
+    """A tensor of a source that the worker opens again."""
 
-    handle: Handle
+    source: bytes  # pickled
     name: str
 
     def part(self, piece: Piece) -> Array:
-        source = _opened(self.handle)
+        source = _opened(self.source)
         return _cut([source.read(self.name)] if piece.corner is None else source.runs(self.name), piece)
 
 
@@ -160,9 +137,21 @@ class InHand:
         return self.array
 
 
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A tensor that could not be read, to be told with the pair."""
+
+    reason: str
+
+    def part(self, _: Piece) -> Array:
+        raise CheckpointError(self.reason)
+
+
 @functools.lru_cache(maxsize=4)
-def _opened(handle: Handle) -> Source:
-    return handle.open()
+def _opened(source: bytes) -> LazyTensors:
+    """Equal bytes are the same files, unchanged: a source pickles with their identity."""
+    opened: LazyTensors = pickle.loads(source)  # noqa: S301 - from the process that compares
+    return opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +160,7 @@ class Piece:
 
     pair: int
     names: tuple[str | None, ...]
-    tensors: tuple[_Shared | _InFile | InHand, ...]
+    tensors: tuple[_Shared | _InFiles | InHand | _Unreadable, ...]
     tolerances: Tolerances
     box: Slices = (...,)
     corner: tuple[int, ...] | None = None  # of the box; None when it is the whole pair
@@ -198,19 +187,25 @@ class Outcome:
 
 
 def _cut(runs: Sequence[Array], piece: Piece) -> Array:
-    """The box of a piece. In C order it is without gaps, so that it lies in one run, or at the seam of two."""
+    """The box of a piece: its rows lie in one run, or it is without gaps in C order, at the seam of two."""
     if len(runs) == 1:
         return runs[0][piece.box]
     assert piece.corner is not None
     sizes = [len(range(*cut.indices(length))) for cut, length in zip(piece.box, piece.shape, strict=True)]
+    row = math.prod(piece.shape[1:])
+    rows, before = range(row * piece.corner[0], row * (piece.corner[0] + sizes[0])), 0
+    for run in runs:
+        if before <= rows.start and rows.stop <= before + run.size:
+            inside = run[rows.start - before : rows.stop - before]
+            return inside.reshape(sizes[0], *piece.shape[1:])[(slice(None), *piece.box[1:])]
+        before += run.size
     start = int(np.ravel_multi_index(piece.corner, piece.shape))
     stop = start + math.prod(sizes)
     parts, before = [], 0
     for run in runs:
-        part = run[max(0, start - before) : max(0, stop - before)]
+        parts.append(run[max(0, start - before) : max(0, stop - before)])
         before += run.size
-        if part.size:
-            parts.append(part)
+    parts = [part for part in parts if part.size]
     return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(sizes)
 
 
@@ -225,19 +220,22 @@ def in_files(pieces: list[Piece]) -> list[Piece] | None:
 
 
 def compare_pieces(pieces: list[Piece]) -> list[Outcome]:
-    """What a worker does."""
-    return [_compare_piece(piece) for piece in pieces]
-
-
-def _compare_piece(piece: Piece) -> Outcome:
+    """What a worker does. What it looked at does not stay in memory."""
     arrays: list[Array] = []
+    outcomes = [_compare_piece(piece, arrays) for piece in pieces]
+    release(*arrays)
+    return outcomes
+
+
+def _compare_piece(piece: Piece, seen: list[Array]) -> Outcome:
+    """Compare a piece; its arrays are added to those that were seen."""
     try:
-        arrays.extend(tensor.part(piece) for tensor in piece.tensors)
+        original, target = arrays = [tensor.part(piece) for tensor in piece.tensors]
     except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
         return Outcome(
             piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)
         )
-    original, target = arrays
+    seen += arrays
     dtypes = (original.dtype.name, target.dtype.name)
     tolerance = piece.tolerances.of(piece.names, dtypes)
     shapes = (original.shape, target.shape) if piece.corner is None else (piece.shape, piece.shape)
@@ -264,43 +262,57 @@ class Cutter:
     Args:
         sources: what the names of either side are read from.
         tolerances: when elements are close.
-        handles: how a worker opens the sources; None where they are in no file, and None in place of both when the
-            workers share this process's memory.
+        sent: whether the workers do not share this process's memory.
     """
 
-    def __init__(
-        self,
-        sources: tuple[Source, Source],
-        tolerances: Tolerances,
-        handles: tuple[Handle | None, Handle | None] | None,
-    ) -> None:
+    def __init__(self, sources: tuple[LazyTensors, LazyTensors], tolerances: Tolerances, *, sent: bool) -> None:
         self._sources, self._tolerances = sources, tolerances
-        self._handles = handles
+        self._pickled = [pickle.dumps(source) if source.travels else None for source in sources] if sent else None
 
     def pieces(self, number: int, pair: Pair, sizes: tuple[int, int]) -> list[Piece]:
         """The pieces of the pair of this number, whose tensors have these sizes in bytes."""
         names = (pair.original or "", pair.target or "")
-        shape = self._common_shape(names) if min(sizes) > PIECE else None
-        tensors = () if self._handles else tuple(map(_Shared, self._sources, names))
+        tensors = tuple(map(_Shared, self._sources, names))
         whole = Piece(number, (pair.shown, *names), tensors, self._tolerances)
-        if shape is None or math.prod(shape) <= PIECE:
-            return [replace(whole, tensors=tensors or self._sent(names, (...,)))]
-        return [
-            replace(whole, tensors=tensors or self._sent(names, box), box=box, corner=corner, shape=shape)
-            for corner, box in boxes(shape, PIECE)
-        ]
+        pieces = [whole]
+        if min(sizes) > PIECE:
+            # A tensor that cannot be read stays whole: whoever compares it reports why.
+            with suppress(Exception):
+                pieces = _pieces(whole, tensors)
+        return pieces if self._pickled is None else [self._sent(piece, tensors, names) for piece in pieces]
 
-    def _sent(self, names: tuple[str, str], box: Slices) -> tuple[_InFile | InHand, ...]:
-        assert self._handles is not None
-        return tuple(
-            InHand(source.read(name)[box]) if handle is None else _InFile(handle, name)
-            for source, handle, name in zip(self._sources, self._handles, names, strict=True)
+    def _sent(self, piece: Piece, tensors: tuple[_Shared, ...], names: tuple[str, str]) -> Piece:
+        assert self._pickled is not None
+        return replace(
+            piece,
+            tensors=tuple(
+                _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name)
+                for tensor, pickled, name in zip(tensors, self._pickled, names, strict=True)
+            ),
         )
 
-    def _common_shape(self, names: tuple[str, str]) -> tuple[int, ...] | None:
-        """The shape of both tensors; None when it differs, or cannot be told, which the worker will report."""
-        try:
-            shapes = {source.info(name).shape for source, name in zip(self._sources, names, strict=True)}
-        except CheckpointError:
-            return None
-        return shapes.pop() if len(shapes) == 1 else None
+
+def _pieces(whole: Piece, tensors: tuple[_Shared, ...]) -> list[Piece]:
+    """The boxes of a large pair, long along the axes along which its elements lie together."""
+    shape, other = (tensor.shape() for tensor in tensors)
+    if shape != other or math.prod(shape) <= PIECE:
+        return [whole]
+    runs = [tensor.runs() for tensor in tensors]
+    axes = tuple(fastest_axis(parts[0]) if len(parts) == 1 else len(shape) - 1 for parts in runs)
+    pieces, row = [], math.prod(shape[1:])
+    seams = {seam for parts in runs for seam in accumulate(run.size for run in parts[:-1])}
+    rows = sorted({0, shape[0]}.union(*({seam // row, -(-seam // row)} for seam in seams)))
+    for start, stop in pairwise(rows):
+        torn = any(start * row < seam < stop * row for seam in seams)
+        for corner, box in boxes((stop - start, *shape[1:]), PIECE, () if torn else axes):
+            first = slice(start + box[0].start, start + min(box[0].stop, stop - start))
+            place = (start + corner[0], *corner[1:])
+            pieces.append(replace(whole, box=(first, *box[1:]), corner=place, shape=shape))
+    return pieces
+
+
+def _in_hand(tensor: _Shared, piece: Piece) -> InHand | _Unreadable:
+    try:
+        return InHand(tensor.part(piece))
+    except Exception as problem:
+        return _Unreadable(_reason(problem))

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import enum
 import math
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from operator import attrgetter
+from typing import Any
 
-from ts_core.comparison._metrics import Metrics, Tolerance
-from ts_core.errors import ArgumentError, FrameworkMissingError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-StrPath = str | os.PathLike[str]
+from ts_core.comparison._metrics import METRICS, Metrics, Tolerance, scalar
+from ts_core.errors import ArgumentError
+from ts_core.reporting import Align, Column, Table, Tabular, short
 
 
 class Status(str, enum.Enum):
@@ -81,7 +77,7 @@ class Comparison:
         return 0.0 if self else math.inf
 
 
-class Report:
+class Report(Tabular[Comparison]):
     """The rows of a comparison, in the order of the original; true when every pair passed.
 
     Args:
@@ -90,25 +86,16 @@ class Report:
         target: what the target is, in words.
     """
 
+    rows: tuple[Comparison, ...]
+
     def __init__(self, rows: Iterable[Comparison], original: str = "original", target: str = "target") -> None:
         self.rows = tuple(rows)
         self.original = original
         self.target = target
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Comparison]:
-        return iter(self.rows)
-
     def __bool__(self) -> bool:
         """Whether something was compared and every row passed."""
         return any(row.status is Status.CLOSE for row in self.rows) and all(self.rows)
-
-    @property
-    def failed(self) -> tuple[Comparison, ...]:
-        """The rows that did not pass."""
-        return tuple(row for row in self.rows if not row)
 
     def worst(self, n: int = 1) -> tuple[Comparison, ...]:
         """The `n` rows that are furthest from passing: failed ones first, by the ``atol`` that they would need."""
@@ -138,20 +125,11 @@ class Report:
             worst: only so many rows, those furthest from passing first.
             color: mark failed rows for a terminal.
         """
-        from prettytable import PrettyTable
-
         rows = self.rows if worst is None else self.worst(worst)
         rows = tuple(row for row in rows if not (only_different and row))
         renamed = any(row.original and row.target and row.original != row.target for row in rows)
-        columns = {**(_RENAMED if renamed else _NAMED), **_COLUMNS, **(_WIDE_COLUMNS if wide else {})}
-        table = PrettyTable(list(columns))
-        for position, header in enumerate(columns):
-            table.align[header] = "l" if position < len(columns) - len(_COLUMNS) - (len(_WIDE_COLUMNS) * wide) else "r"
-        table.align["result"] = "l"
-        for row in rows:
-            cells = [cell(row) for cell in columns.values()]
-            table.add_row([f"\x1b[31m{cell}\x1b[0m" for cell in cells] if color and not row else cells)
-        return str(table.get_string())
+        columns = [*(_RENAMED if renamed else _NAMED), *_USUAL, *(_WIDE if wide else ())]
+        return Table(columns, rows).text(color=color)
 
     def __str__(self) -> str:
         return f"{self.table()}\n{self.summary}"
@@ -159,111 +137,18 @@ class Report:
     def __repr__(self) -> str:
         return f"<Report: {self.summary}>"
 
-    def to_records(self) -> list[dict[str, Any]]:
-        """The rows as flat dicts, one key a column, the same keys in every row."""
-        return [_record(row) for row in self.rows]
+    def _columns(self) -> Sequence[Column[Comparison]]:
+        return _RECORDED
 
-    def to_csv(self, path: StrPath | None = None) -> str:
-        """The rows as CSV, one line each, with a header; written to `path` as well when one is given.
-
-        Raises:
-            ArgumentError: the folder of `path` does not exist.
-        """
-        import csv
-        import io
-
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _RECORD_KEYS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.to_records())
-        return _written(text.getvalue(), path)
-
-    def to_json(self, path: StrPath | None = None) -> str:
-        """The report as JSON; written to `path` as well when one is given.
-
-        JSON has no NaN and no infinity: these numbers are the strings ``"nan"``, ``"inf"``, ``"-inf"``, which
-        ``float()`` takes back.
-
-        Raises:
-            ArgumentError: the folder of `path` does not exist.
-        """
-        import json
-
-        report = {
-            "equal": bool(self),
-            "summary": self.summary,
-            "original": self.original,
-            "target": self.target,
-            "rows": [{key: _json_value(value) for key, value in record.items()} for record in self.to_records()],
-        }
-        return _written(json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """The rows as a pandas DataFrame.
-
-        Raises:
-            FrameworkMissingError: pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as problem:
-            raise FrameworkMissingError('to_dataframe needs pandas: pip install "ts-core[pandas]"') from problem
-        return pd.DataFrame.from_records(self.to_records(), columns=_RECORD_KEYS)
-
-
-def truncated(value: float, places: int = 5) -> str:
-    """A number with so many decimals, the others cut off: 0.999999 is ``0.99999``, never ``1.00000``."""
-    if not math.isfinite(value):
-        return str(value)
-    from decimal import Decimal
-
-    whole, _, decimals = f"{Decimal(repr(float(value))):f}".partition(".")
-    text = f"{whole}.{decimals[:places]:0<{places}}"
-    return text.removeprefix("-") if not text.strip("-0.") else text
-
-
-def percentage(part: int, whole: int) -> str:
-    """A share in percent with two decimals, cut off: ``100.00%`` only when `part` is all; all of nothing is all."""
-    hundredths = 10_000 * part // whole if whole else 10_000
-    return f"{hundredths // 100}.{hundredths % 100:02d}%"
-
-
-def _short(value: float, rounding: str = "ROUND_DOWN") -> str:
-    """A number with three digits."""
-    if not value or not math.isfinite(value):
-        return "0" if not value else str(value)
-    from decimal import Decimal
-
-    exact = Decimal(repr(float(value)))
-    return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), rounding=rounding)):.3g}"
-
-
-def _enough(value: float) -> str:
-    """A tolerance with three digits, rounded up so that it is enough."""
-    return _short(value, "ROUND_CEILING")
-
-
-def _number(row: Comparison, name: str, shown: Any = _short) -> str:
-    return "" if row.metrics is None else shown(getattr(row.metrics, name))
-
-
-def _values(row: Comparison) -> str:
-    metrics = row.metrics
-    if metrics is None or metrics.worst is None:
-        return ""
-    return f"{_scalar(metrics.worst_original)}, {_scalar(metrics.worst_target)}"
-
-
-def _scalar(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float | complex) else str(value)
+    def _facts(self) -> dict[str, Any]:
+        return {"equal": bool(self), "summary": self.summary, "original": self.original, "target": self.target}
 
 
 def _worst_in_words(row: Comparison) -> str:
     metrics = row.metrics
     assert metrics is not None
-    assert metrics.worst is not None
-    original, target = _scalar(metrics.worst_original), _scalar(metrics.worst_target)
-    return f"{row.name}: |Δ| {_short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
+    original, target = scalar(metrics.worst_original), scalar(metrics.worst_target)
+    return f"{row.name}: |Δ| {short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
 
 
 def _result(row: Comparison) -> str:
@@ -272,62 +157,53 @@ def _result(row: Comparison) -> str:
     return f"{row.status.value}: {row.detail}" if row.detail else row.status.value
 
 
-_Columns = dict[str, Callable[[Comparison], str]]
-
-_NAMED: _Columns = {"name": lambda row: row.name}
-_RENAMED: _Columns = {"original": lambda row: row.original or "", "target": lambda row: row.target or ""}
-_COLUMNS: _Columns = {
-    "result": _result,
-    "close": lambda row: percentage(row.metrics.close, row.metrics.size) if row.metrics else "",
-    "cosine": lambda row: _number(row, "cosine", truncated),
-    "mean |Δ|": lambda row: _number(row, "mean_abs"),
-    "max |Δ|": lambda row: _number(row, "max_abs"),
-    "at": lambda row: str(row.metrics.worst) if row.metrics and row.metrics.worst is not None else "",
-    "atol to pass": lambda row: _number(row, "required_atol", _enough),
-}
-_WIDE_COLUMNS: _Columns = {
-    "values there": _values,
-    "max |Δ/target|": lambda row: _number(row, "max_rel"),
-    "RMSE": lambda row: _number(row, "rmse"),
-    "NaN": lambda row: f"{row.metrics.nan_original}, {row.metrics.nan_target}" if row.metrics else "",
-    "Inf": lambda row: f"{row.metrics.inf_original}, {row.metrics.inf_target}" if row.metrics else "",
-    "dtypes": lambda row: f"{row.original_dtype or ''}, {row.target_dtype or ''}",
-    "shape": lambda row: str(row.original_shape or row.target_shape or ""),
-    "rtol, atol": lambda row: f"{row.tolerance.rtol:g}, {row.tolerance.atol:g}",
-}
-
-_ROW_KEYS = ("original", "target", "status", "original_shape", "target_shape", "original_dtype", "target_dtype")
-_METRIC_KEYS = tuple(Metrics.__dataclass_fields__)
-_RECORD_KEYS = (*_ROW_KEYS, "rtol", "atol", "equal_nan", "ratio", *_METRIC_KEYS, "detail")
+_Columns = list[Column[Comparison]]
 
 
-def _record(row: Comparison) -> dict[str, Any]:
-    record = {key: getattr(row, key) for key in _ROW_KEYS} | {"status": row.status.value}
-    record |= {key: getattr(row.tolerance, key) for key in ("rtol", "atol", "equal_nan")}
-    record |= {key: None if row.metrics is None else getattr(row.metrics, key) for key in ("ratio", *_METRIC_KEYS)}
-    return record | {"detail": row.detail}
+def _shown(title: str, words: Callable[[Comparison], str], align: Align = "r") -> Column[Comparison]:
+    return Column("", words, title, align=align)
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, complex):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
+def _metrics_shown(*, wide: bool) -> _Columns:
+    """The columns that tell metrics."""
+
+    def words(row: Comparison, name: str) -> str:
+        if row.metrics is None:
+            return ""
+        return METRICS[name].shown(*(getattr(row.metrics, each) for each in (name, *METRICS[name].others)))
+
+    chosen = sorted((m.place, name, m.title) for name, m in METRICS.items() if m.title and m.wide is wide)
+    return [_shown(title, partial(words, name=name)) for _, name, title in chosen]
 
 
-def _written(text: str, path: StrPath | None) -> str:
-    if path is not None:
-        write_text(path, text)
-    return text
+_NAMED: _Columns = [_shown("name", lambda row: row.name, "l")]
+_RENAMED: _Columns = [
+    _shown("original", lambda row: row.original or "", "l"),
+    _shown("target", lambda row: row.target or "", "l"),
+]
+_USUAL: _Columns = [_shown("result", _result, "l"), *_metrics_shown(wide=False)]
+_WIDE: _Columns = [
+    *_metrics_shown(wide=True),
+    _shown("dtypes", lambda row: f"{row.original_dtype or ''}, {row.target_dtype or ''}"),
+    _shown("shape", lambda row: str(row.original_shape or row.target_shape or "")),
+    _shown("rtol, atol", lambda row: f"{row.tolerance.rtol:g}, {row.tolerance.atol:g}"),
+]
 
 
-def write_text(path: StrPath, text: str) -> None:
-    """Write a text file, whole or not at all. Raises ArgumentError when its folder does not exist."""
-    from ts_core.commit import replacing
+def _of_metrics(row: Comparison, name: str) -> Any:
+    return None if row.metrics is None else getattr(row.metrics, name)
 
-    final = Path(path)
-    if not final.absolute().parent.is_dir():
-        raise ArgumentError(f"cannot write {path}: there is no folder {final.absolute().parent}")
-    with replacing(final) as (unfinished,):
-        unfinished.write_text(text, encoding="utf-8")
+
+_RECORDED: _Columns = [
+    Column("original", attrgetter("original")),
+    Column("target", attrgetter("target")),
+    Column("status", lambda row: row.status.value),
+    *(
+        Column(f"{side}_{what}", attrgetter(f"{side}_{what}"))
+        for what in ("shape", "dtype")
+        for side in ("original", "target")
+    ),
+    *(Column(name, attrgetter(f"tolerance.{name}")) for name in ("rtol", "atol", "equal_nan")),
+    *(Column(name, partial(_of_metrics, name=name)) for name in ("ratio", *METRICS)),
+    Column("detail", attrgetter("detail")),
+]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from operator import attrgetter
 
-from ts_core.comparison._report import Comparison, Report, Status, percentage, truncated
-
-if TYPE_CHECKING:
-    from prettytable import PrettyTable
-
-VALUE_COLUMNS = ("result of allclose", "ratio of allclose", "cosine similarity", "mean & max diffs")
+from ts_core.comparison._report import Comparison, Report, Status
+from ts_core.reporting import Column, Table, percentage, truncated
 
 _RESULTS = {
     Status.CLOSE: "True",
@@ -20,7 +17,7 @@ _RESULTS = {
 }
 
 
-def shape_table(report: Report, names: tuple[str, str], *, only_different: bool = False) -> PrettyTable:
+def shape_table(report: Report, names: tuple[str, str], *, only_different: bool = False) -> Table[Comparison]:
     """Whether the shapes are equal.
 
     Args:
@@ -29,48 +26,54 @@ def shape_table(report: Report, names: tuple[str, str], *, only_different: bool 
         only_different: leave out the rows whose shapes are equal.
     """
     columns = (
-        *(f"Parameter name of {name}" for name in names),
-        "Whether shape are equal",
-        *(f"Parameter shape of {name}" for name in names),
+        *_sides("Parameter name of {}", names),
+        Column("", _shapes_equal, "Whether shape are equal"),
+        *_sides("Parameter shape of {}", names, "_shape"),
     )
-    table = _table("The list of comparison results for shapes", columns)
-    for row in report:
-        equal = _shapes_equal(row)
-        if not (only_different and equal is True):
-            table.add_row([row.original, row.target, equal, row.original_shape, row.target_shape])
-    return table
+    rows = (row for row in report if not (only_different and _shapes_equal(row) is True))
+    return Table(columns, rows, "The list of comparison results for shapes")
 
 
-def value_table(report: Report, names: tuple[str, str], *, only_different: bool = False) -> PrettyTable:
+def value_table(report: Report, names: tuple[str, str], *, only_different: bool = False) -> Table[Comparison]:
     """How the values differ; the arguments are those of :func:`shape_table`."""
-    columns = (*(f"Parameter name of {name}" for name in names), *VALUE_COLUMNS)
-    table = _table("The list of comparison results for values", columns)
-    for row in report:
-        if not (only_different and row.status is Status.CLOSE):
-            table.add_row([row.original, row.target, *value_cells(row)])
-    return table
+    rows = (row for row in report if not (only_different and row.status is Status.CLOSE))
+    columns = (*_sides("Parameter name of {}", names), *_VALUES)
+    return Table(columns, rows, "The list of comparison results for values")
 
 
-def file_table(report: Report, *, with_shapes: bool = False) -> PrettyTable:
+def file_table(report: Report, *, with_shapes: bool = False) -> Table[Comparison]:
     """How the arrays in two folders differ."""
-    shapes = ("shape of orig", "shape of target") if with_shapes else ()
-    table = _table("The list of comparison results", ("orig array name", "target array name", *shapes, *VALUE_COLUMNS))
-    for row in report:
-        shown = (row.original_shape, row.target_shape) if with_shapes else ()
-        table.add_row([row.original, row.target, *shown, *value_cells(row)])
-    return table
+    sides = ("orig", "target")
+    shapes = _sides("shape of {}", sides, "_shape") if with_shapes else ()
+    return Table((*_sides("{} array name", sides), *shapes, *_VALUES), report, "The list of comparison results")
 
 
-def value_cells(row: Comparison) -> tuple[str, str, str, str]:
-    """The cells under :data:`VALUE_COLUMNS`."""
+def _sides(title: str, names: Iterable[str], what: str = "") -> tuple[Column[Comparison], ...]:
+    """The names, or what else is asked for, of the original and of the target."""
+    return tuple(
+        Column("", attrgetter(side + what), title.format(name))
+        for side, name in zip(("original", "target"), names, strict=True)
+    )
+
+
+def _result(row: Comparison) -> str:
     result = _RESULTS.get(row.status, "False")
-    if row.status is Status.UNREADABLE or (row.detail and result == "False"):
-        result = f"{result}: {row.detail}"
-    metrics = row.metrics
-    if metrics is None:
-        return result, "0.00%", "nan", "nan, nan"
-    differences = f"{truncated(metrics.mean_abs)}, {truncated(metrics.max_abs)}"
-    return result, percentage(metrics.close, metrics.size), truncated(metrics.cosine), differences
+    detailed = row.status is Status.UNREADABLE or (row.detail and result == "False")
+    return f"{result}: {row.detail}" if detailed else result
+
+
+def _differences(row: Comparison) -> str:
+    return f"{truncated(row.metrics.mean_abs)}, {truncated(row.metrics.max_abs)}" if row.metrics else "nan, nan"
+
+
+_VALUES: tuple[Column[Comparison], ...] = (
+    Column("", _result, "result of allclose"),
+    Column(
+        "", lambda row: percentage(row.metrics.close, row.metrics.size) if row.metrics else "0.00%", "ratio of allclose"
+    ),
+    Column("", lambda row: truncated(row.metrics.cosine) if row.metrics else "nan", "cosine similarity"),
+    Column("", _differences, "mean & max diffs"),
+)
 
 
 def _shapes_equal(row: Comparison) -> bool | str | None:
@@ -79,17 +82,3 @@ def _shapes_equal(row: Comparison) -> bool | str | None:
     if row.original_shape is None or row.target_shape is None:
         return None
     return row.original_shape == row.target_shape
-
-
-def _table(title: str, columns: tuple[str, ...]) -> PrettyTable:
-    from prettytable import PrettyTable
-
-    table = PrettyTable(title=title)
-    table.field_names = list(columns)
-    return table
-
-
-def as_csv(table: PrettyTable) -> str:
-    """A table as CSV, without its title."""
-    text: Any = table.get_csv_string(lineterminator="\n")
-    return str(text)

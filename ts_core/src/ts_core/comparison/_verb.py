@@ -9,16 +9,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
+from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError, ComparisonWarning, warn
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ts_core.comparison._folders import NamePair, NpyFolder
-    from ts_core.comparison._pieces import Handle, Tolerances
+    from ts_core.comparison._folders import NamePair
+    from ts_core.comparison._pieces import Tolerances
     from ts_core.comparison._report import Comparison, Report
     from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
@@ -33,6 +32,8 @@ def compare(
     atol: float = 1e-4,
     equal_nan: bool = False,
     tolerances: Mapping[str, tuple[float, float]] | None = None,
+    source_options: Mapping[str, Any] | None = None,
+    target_options: Mapping[str, Any] | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = True,
@@ -54,6 +55,9 @@ def compare(
         equal_nan: whether two NaN are equal.
         tolerances: other tolerances ``(rtol, atol)`` for some pairs: by a glob over names (``"*.bias"``) or by the name
             of a dtype (``"float16"``); the first key that matches counts.
+        source_options: how to open the original when it is a path: keyword arguments of
+            :func:`~ts_core.open_checkpoint` (``{"key": "ema", "strip_prefix": "module."}``).
+        target_options: the same for the target.
         workers: the number of threads, or, for files of a GB in all, of processes, this one included, which import
             nothing of the caller's program. By default one for each processor that this process may use, but one alone
             for tensors of a few KB, which more would not speed up unless they come from a slow network.
@@ -66,27 +70,21 @@ def compare(
         when every pair passed.
 
     Raises:
-        ArgumentError: a tolerance is negative or no number, or `workers` is less than 1.
+        ArgumentError: a tolerance is negative or no number, `workers` is less than 1, or there is no such option.
         ArgumentTypeError: an argument has the wrong type.
-        CheckpointError: a file cannot be opened.
+        CheckpointError: a file cannot be opened; a damaged one in a folder of ``.npy`` files is a row instead.
         WeightMapError: the map does not belong to the original.
         ComparisonError: there is nothing to compare, as when no name of one is in the other.
     """
-    from ts_core.sources import open_source
+    from ts_core.sources import open_options, open_source
 
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
-    bar = None if progress else False
-    if weight_map is None and _is_npy_folder(original) and _is_npy_folder(target):
-        # Not as checkpoints, whose index is read first: a damaged file is a row here, and the others are compared.
-        from ts_core.comparison._folders import NpyFolder
-
-        ours, theirs = NpyFolder(original, bare=True), NpyFolder(target, bare=True)
-        here, there = set(ours.names), set(theirs.names)
-        names: list[NamePair] = [(name, name if name in there else None) for name in ours.names]
-        names += [(None, name) for name in theirs.names if name not in here]
-        return compare_folders(ours, theirs, names, limits, workers=workers, executor=executor, progress=bar)
+    sides = (
+        (original, open_options("source_options", source_options, original)),
+        (target, open_options("target_options", target_options, target)),
+    )
     with ExitStack() as opened:
-        first, second = (_entered(opened, source, open_source(_present(source))) for source in (original, target))
+        first, second = (_entered(opened, side, open_source(_present(side), **options)) for side, options in sides)
         steps = _as_map(weight_map)
         if steps is None:
             steps = _map_between(original, target, first, second)
@@ -98,10 +96,9 @@ def compare(
             limits,
             steps,
             labels=(label(original), label(target)),
-            handles=(_handle(original, steps), _handle(target, None)),
             workers=workers,
             executor=executor,
-            progress=bar,
+            progress=None if progress else False,
         )
 
 
@@ -112,13 +109,13 @@ def compare_opened(
     steps: WeightMap | None = None,
     *,
     labels: tuple[str, str],
-    handles: tuple[Handle | None, Handle | None] = (None, None),
+    names: Sequence[NamePair] | None = None,
     values: bool = True,
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool | None = None,
 ) -> Report:
-    """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `handles` and `progress`.
+    """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `progress`.
 
     Args:
         original: the first.
@@ -126,7 +123,7 @@ def compare_opened(
         tolerances: when elements are close.
         steps: from the names and layouts of the original to those of the target.
         labels: what the sources are called in the report.
-        handles: how another process opens them.
+        names: which of the original belongs to which of the target, where that is not for the names or the map to say.
         values: compare elements; False compares shapes only, and reads no data.
         workers: the number of threads.
         executor: instead of threads.
@@ -137,59 +134,18 @@ def compare_opened(
     """
     from ts_core.comparison._engine import compare_pairs, compare_shapes
     from ts_core.comparison._pairing import pair_up
+    from ts_core.comparison._pieces import Pair
     from ts_core.comparison._report import Report
 
-    pairs = pair_up(original, target, steps)
+    pairs = pair_up(original, target, steps) if names is None else [Pair(*pair) for pair in names]
     sources = (original if steps is None else steps.apply(original), target)
     if not any(pair.original is not None and pair.target is not None for pair in pairs):
         raise _nothing_paired(labels, original, target, steps)
     if not values:
         return Report(compare_shapes(sources, pairs), *labels)
-    rows = compare_pairs(
-        sources, pairs, tolerances, handles=handles, workers=workers, executor=executor, progress=progress
-    )
+    rows = compare_pairs(sources, pairs, tolerances, workers=workers, executor=executor, progress=progress)
     _warn_of_unused(tolerances, rows)
     return Report(rows, *labels)
-
-
-def compare_folders(
-    original: NpyFolder,
-    target: NpyFolder,
-    names: Sequence[NamePair],
-    tolerances: Tolerances,
-    *,
-    workers: int | None = None,
-    executor: Executor | None = None,
-    progress: bool | None = None,
-) -> Report:
-    """Compare the files of two folders that these pairs of names put together.
-
-    Raises:
-        ComparisonError: no pair has two names.
-    """
-    from ts_core.comparison._engine import compare_pairs
-    from ts_core.comparison._pieces import FolderHandle, Pair
-    from ts_core.comparison._report import Report
-
-    if not any(ours is not None and theirs is not None for ours, theirs in names):
-        raise ComparisonError(
-            f"no file of {original.path} has a partner in {target.path}: pair them by other means, such as "
-            "get_name_map_list_by_number"
-        )
-    rows = compare_pairs(
-        (original, target),
-        [Pair(ours, theirs) for ours, theirs in names],
-        tolerances,
-        handles=(
-            FolderHandle(str(original.path.absolute()), original.bare),
-            FolderHandle(str(target.path.absolute()), target.bare),
-        ),
-        workers=workers,
-        executor=executor,
-        progress=progress,
-    )
-    _warn_of_unused(tolerances, rows)
-    return Report(rows, str(original.path), str(target.path))
 
 
 def check_tolerances(
@@ -222,11 +178,7 @@ def _warn_of_unused(tolerances: Tolerances, rows: Sequence[Comparison]) -> None:
     """Say which patterns fit nothing: they are likely to be mistyped, and their pairs had the usual tolerance."""
     unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
     if unused:
-        import warnings
-
-        from ts_core.errors import ComparisonWarning
-
-        warnings.warn(f"tolerances: no name and no dtype fits {', '.join(unused)}", ComparisonWarning, stacklevel=4)
+        warn(ComparisonWarning(f"tolerances: no name and no dtype fits {', '.join(unused)}"))
 
 
 def _tolerance(name: str, value: object) -> float:
@@ -237,14 +189,6 @@ def _tolerance(name: str, value: object) -> float:
     if math.isnan(number) or number < 0:
         raise ArgumentError(f"{name} must not be negative or NaN: {value!r}")
     return number
-
-
-def _is_npy_folder(source: object) -> bool:
-    """Whether this is a folder of ``.npy`` files; one with an index of shards is a checkpoint."""
-    if not isinstance(source, str | os.PathLike) or not os.path.isdir(source):  # noqa: PTH112 - pathlib costs more
-        return False
-    names = os.listdir(source)  # noqa: PTH208 - the same
-    return any(name.endswith(".npy") for name in names) and not any(name.endswith(".index.json") for name in names)
 
 
 def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
@@ -274,9 +218,16 @@ def _as_map(weight_map: object) -> WeightMap | None:
 def _nothing_paired(
     labels: tuple[str, str], original: LazyTensors, target: LazyTensors, steps: WeightMap | None
 ) -> ComparisonError:
+    from ts_core.checkpoints import NpyFiles
+
     for name, tensors in zip(labels, (original, target), strict=True):
         if not tensors:
             return ComparisonError(f"{name}: no tensors to compare")
+    if steps is None and isinstance(original, NpyFiles) and isinstance(target, NpyFiles):
+        return ComparisonError(
+            f"no file of {labels[0]} has a partner in {labels[1]}: pair them by other means, such as "
+            "get_name_map_list_by_number"
+        )
     advice = "pass a weight_map (`ts map A --like B -o map.json` or ts.weight_map finds one; --map on the command line)"
     if steps is not None:
         advice = "is the weight map for another checkpoint?"
@@ -297,15 +248,15 @@ def _map_between(original: object, target: object, first: LazyTensors, second: L
         return None
     from ts_core.mapping import weight_map
 
-    return weight_map(original, target)
+    return weight_map(first, second)
 
 
 def _framework(source: object, tensors: LazyTensors) -> str | None:
     """The framework of a network, or of a checkpoint in that framework's own format."""
-    from ts_core.checkpoints import Checkpoint, framework_of_format
+    from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
     from ts_core.frameworks import framework_of
 
-    if isinstance(tensors, Checkpoint):
+    if isinstance(tensors, Checkpoint | NpyFiles):
         return framework_of_format(tensors.format)
     return framework_of(source)
 
@@ -313,26 +264,3 @@ def _framework(source: object, tensors: LazyTensors) -> str | None:
 def label(source: object) -> str:
     """What a report calls a source: its path, or its type."""
     return os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__
-
-
-@dataclass(frozen=True)
-class _CheckpointHandle:
-    """Opens a checkpoint, seen through a weight map, in another process."""
-
-    key: str
-    path: str = field(compare=False)
-    steps: WeightMap | None = field(compare=False)
-
-    def open(self) -> LazyTensors:
-        from ts_core.sources import open_source
-
-        tensors = open_source(self.path)
-        return tensors if self.steps is None else self.steps.apply(tensors)
-
-
-def _handle(source: object, steps: WeightMap | None) -> _CheckpointHandle | None:
-    if not isinstance(source, str | os.PathLike):
-        return None
-    import uuid
-
-    return _CheckpointHandle(uuid.uuid4().hex, os.path.abspath(source), steps)  # noqa: PTH100 - resolves no links

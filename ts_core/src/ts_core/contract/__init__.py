@@ -7,7 +7,8 @@ archives, gradients, names of saved tensors) are imported by their own names.
 from typing import TYPE_CHECKING
 
 from ts_core._lazily import exported
-from ts_core.contract.nouns import CONTRACT_VERSION, FrameworkInfo, LayerRule, LoadResult, Parameter
+from ts_core.contract.framework_info import FrameworkInfo
+from ts_core.contract.nouns import CONTRACT_VERSION, Layer, LayerRule, RawParameter
 from ts_core.contract.recognition import is_class, is_instance
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTRACT_VERSION",
     "FrameworkInfo",
+    "Layer",
     "LayerRule",
-    "LoadResult",
-    "Parameter",
+    "RawParameter",
     "hookimpl",
     "is_class",
     "is_instance",

@@ -66,10 +66,11 @@ class FileMap:
         return {"version": 3, "typestr": "|u1", "shape": (self.identity[2],), "data": (self.address, True)}
 
     def __del__(self) -> None:
-        """The map goes with its last view, and the descriptor with the map."""
-        _descriptors.pop(id(self), None)
-        if self.address and self._fallback is None:
-            _library().munmap(self.address, self.identity[2])
+        """The map goes with its last view, and the descriptor with the map; unless all ends, and there is no module."""
+        if _descriptors is not None:
+            _descriptors.pop(id(self), None)
+            if self.address and self._fallback is None:
+                _library().munmap(self.address, self.identity[2])
 
 
 class _Descriptor:
@@ -110,11 +111,19 @@ def place_of(array: Array) -> tuple[FileMap, int] | None:
     return (base, _address(array) - base.address) if isinstance(base, FileMap) else None
 
 
-def release(array: Array) -> None:
-    """Let go of the pages that an array in a mapped file made present; whoever looks again gets them anew."""
-    if array.size and place_of(array) is not None:
-        low, high = _reach(array)
-        _advise(_address(array) + low, high - low, _MADV_DONTNEED)
+def release(*arrays: Array) -> None:
+    """Let go of the pages that arrays in mapped files made present; whoever looks again gets them anew.
+
+    What lies between several arrays of one file goes with them.
+    """
+    spans: dict[int, tuple[int, int]] = {}
+    for array in arrays:
+        if array.size and (place := place_of(array)) is not None:
+            low, high = (_address(array) + end for end in _reach(array))
+            first, last = spans.get(id(place[0]), (low, high))
+            spans[id(place[0])] = min(low, first), max(high, last)
+    for low, high in spans.values():
+        _advise(low, high - low, _MADV_DONTNEED)
 
 
 def prefault(array: Array) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
-from ts_core.contract.nouns import FrameworkInfo, LayerRule, LoadResult, Parameter
+from ts_core.contract.nouns import Layer, LayerRule, RawParameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,13 +44,22 @@ def tensor_from_numpy(array: Array, framework: str) -> object | None:
 
 
 @hookspec(firstresult=True)
-def iter_parameters(net: object) -> Iterable[Parameter] | None:
-    """Every parameter and buffer of a network in definition order; tied ones each time, with `tied_to`."""
+def iter_layers(net: object) -> Iterable[Layer] | None:
+    """Every layer of a network in definition order: the network itself first, a shared layer at each of its places."""
 
 
 @hookspec(firstresult=True)
-def load_parameters(net: object, tensors: Mapping[str, Array], strict: bool) -> LoadResult | None:
-    """Put arrays into a network by name; when `strict` and anything does not fit, change nothing and say what."""
+def iter_parameters(net: object) -> Iterable[RawParameter] | None:
+    """Every parameter and buffer of a network in definition order, a shared one at each of its places."""
+
+
+@hookspec(firstresult=True)
+def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
+    """Copy arrays into the parameters at these paths; the answer is the network that holds them.
+
+    The core has checked that each array has its parameter's shape and cast it to its dtype, and names a tied tensor
+    once, at the first of its places. The mapping makes an array when it is asked for it: ask once, and keep none.
+    """
 
 
 @hookspec(firstresult=True)

@@ -9,12 +9,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from ts_core.contract.formats import Format
     from ts_core.contract.transforms import Transform
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
 #: when a plug-in written for the new one could not work with the old one.
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Layer:
+    """One layer of a network, as a plug-in's ``iter_layers`` tells it.
+
+    Attributes:
+        path: where it is found from the network: the attributes joined by dots; ``""`` for the network itself.
+        layer: the framework's own object.
+    """
+
+    path: str
+    layer: object = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RawParameter:
+    """One parameter or buffer of a network, as a plug-in's ``iter_parameters`` tells it: what only a framework knows.
+
+    The core adds shape, dtype, owner, kind, role, layout and ties, and makes a :class:`Parameter` of it.
+
+    Attributes:
+        path: where it is found from the network: the attributes joined by dots.
+        tensor: the framework's own object, the very same one in each place where the network uses it.
+        name: as the framework writes it into files; ``None`` when that is the path.
+        trainable: whether the framework would give it a gradient.
+        persistent: whether the framework writes it into its checkpoints.
+    """
+
+    path: str
+    tensor: object = field(repr=False)
+    name: str | None = None
+    trainable: bool = True
+    persistent: bool = True
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,6 +100,7 @@ class LayerRule:
         when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
             whether this rule is the one. ``None`` when the class decides alone.
         root_names: attribute path → the name in files when the layer is itself the network, where that differs.
+        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it.
     """
 
     cls: str
@@ -75,6 +109,7 @@ class LayerRule:
     layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
     when: Callable[[Any], bool] | None = None
     root_names: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,43 +197,15 @@ class LoadResult:
         missing: names that the network has and the arrays lack.
         unexpected: names that the arrays have and the network lacks.
         mismatched: name → (shape in the network, shape of the array).
+        network: the network that holds the arrays: the one that was given, unless its framework makes a new one.
     """
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    network: object = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         """True when everything fitted."""
         return not (self.missing or self.unexpected or self.mismatched)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameworkInfo:
-    """What a plug-in says of its framework, completed by the core with what it finds in the metadata.
-
-    The plug-in fills in ``name``, ``distribution``, ``classes``, ``formats`` and ``contract``; the core fills in the
-    rest.
-
-    Attributes:
-        name: the framework, ``"torch"``, as the user names it in ``to="torch"``.
-        distribution: the framework's distribution on the package index.
-        classes: public names of the classes that the plug-in claims.
-        formats: the file formats that it reads or writes, each a :class:`~ts_core.contract.formats.Format`.
-        contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
-        version: the framework's version from its metadata, ``None`` when it is not installed.
-        plugin: the plug-in's distribution and version, ``"ts-torch 0.1.0"``.
-        problem: why the plug-in, or the framework, cannot be used; ``None`` when nothing is wrong.
-        conflicts: claims that another plug-in has made before.
-    """
-
-    name: str
-    distribution: str
-    classes: tuple[str, ...] = ()
-    formats: tuple[Format, ...] = ()
-    contract: int = 1
-    version: str | None = None
-    plugin: str = ""
-    problem: str | None = None
-    conflicts: tuple[str, ...] = ()

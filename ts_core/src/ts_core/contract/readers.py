@@ -25,7 +25,10 @@ class CheckpointReader(Protocol):
     """
 
     format: str
-    index: CheckpointIndex
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """An attribute will do."""
 
     def read(self, name: str) -> Array:
         """The tensor of this name: a read-only view of the mapped file, which may outlive the reader.
@@ -79,11 +82,6 @@ class LazyTensors(Mapping[str, "Array"]):
         """
         return [self.read(name)]
 
-    @property
-    def travels(self) -> bool:
-        """Whether it can be pickled, to be opened again in another process, instead of its arrays being sent there."""
-        return False
-
     def close(self) -> None:
         """Let go of what is held open; arrays that were handed out stay valid."""
 
@@ -91,13 +89,25 @@ class LazyTensors(Mapping[str, "Array"]):
         """Shape, dtype and size of one tensor, without reading it. Raises KeyError for an unknown name."""
         return self.index[name]
 
+    def nbytes(self, name: str) -> int:
+        """The size of one tensor in bytes, roughly where that is known sooner than its shape."""
+        return self.info(name).nbytes
+
+    @property
+    def travels(self) -> bool:
+        """Whether it comes from files and can be pickled: it is opened again where it is unpickled.
+
+        There, another file of the same name is a CheckpointError.
+        """
+        return False
+
     @property
     def metadata(self) -> Mapping[str, object]:
         """The entries that are no tensors: epochs, notes."""
         return self.index.metadata
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self.index:
+        if name not in self:
             raise KeyError(name)
         return self.read(name)
 

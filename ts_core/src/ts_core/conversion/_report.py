@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
+from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
+from ts_core.reporting import Column, Table, Tabular
 
 Shape = tuple[int, ...]
 
@@ -20,9 +24,6 @@ UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
 _FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS)
 
-# How tables call a framework.
-_TITLES = {"torch": "torch", "mindspore": "MindSpore", "jax": "JAX"}
-
 
 @dataclass(frozen=True, slots=True)
 class ConversionRow:
@@ -34,6 +35,9 @@ class ConversionRow:
         status: what became of it, see :func:`status`.
         source_shape: its shape in the source.
         target_shape: its shape in the target.
+        transform: the change of layout, in words; empty when there is none.
+        how: how the weight map found the pair; empty when no map was used. See :class:`ts_core.WeightMap`.
+        certainty: how sure the weight map is of the pair, likewise.
     """
 
     source: str | None
@@ -41,6 +45,9 @@ class ConversionRow:
     status: str
     source_shape: Shape | None
     target_shape: Shape | None
+    transform: str = ""
+    how: str = ""
+    certainty: str = ""
 
     def __bool__(self) -> bool:
         """True when the parameter arrived."""
@@ -48,11 +55,11 @@ class ConversionRow:
 
 
 @dataclass(frozen=True)
-class ConversionReport:
+class ConversionReport(Tabular[ConversionRow]):
     """What a conversion did; true when every parameter arrived, and printed as a table.
 
     Attributes:
-        rows: one for each parameter, in the order of the source.
+        rows: one for each parameter, in the order of the source; ``failed`` are those that did not arrive.
         notes: what else is to be known: that names stayed as they were, which metadata was dropped.
         source_framework: for the titles of the table; ``None`` when it is unknown.
         target_framework: for the titles of the table; ``None`` when it is unknown.
@@ -63,39 +70,37 @@ class ConversionReport:
     source_framework: str | None = None
     target_framework: str | None = None
 
-    def __bool__(self) -> bool:
-        return all(self.rows)
-
-    def __iter__(self) -> Iterator[ConversionRow]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def failed(self) -> tuple[ConversionRow, ...]:
-        """The rows of parameters that did not arrive."""
-        return tuple(row for row in self.rows if not row)
-
     def table(self) -> str:
         """The rows as a table, without the notes."""
-        from prettytable import PrettyTable
-
-        source = _TITLES.get(self.source_framework or "", self.source_framework or "source")
-        target = _TITLES.get(self.target_framework or "", self.target_framework or "target")
-        table = PrettyTable(title="The list of conversion result")
-        table.field_names = [
-            f"Parameter name of {source}",
-            f"Parameter name of {target}" + (" (target)" if source == target else ""),
-            "Conversion status",
-            f"Parameter shape of {source}",
-            f"Parameter shape of {target}" + (" (target)" if source == target else ""),
-        ]
-        table.add_rows([[row.source, row.target, row.status, row.source_shape, row.target_shape] for row in self.rows])
-        return table.get_string()
+        return Table(self._columns(), self.rows, "The list of conversion result").text()
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *self.notes])
+
+    def _columns(self) -> Sequence[Column[ConversionRow]]:
+        source = title_of(self.source_framework or "source")
+        target = title_of(self.target_framework or "target")
+        target += " (target)" if source == target else ""
+        return [
+            _column("source", f"Parameter name of {source}"),
+            _column("target", f"Parameter name of {target}"),
+            _column("status", "Conversion status"),
+            _column("source_shape", f"Parameter shape of {source}"),
+            _column("target_shape", f"Parameter shape of {target}"),
+            *map(_column, ("transform", "how", "certainty")),
+        ]
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "complete": bool(self),
+            "notes": list(self.notes),
+            "source_framework": self.source_framework,
+            "target_framework": self.target_framework,
+        }
+
+
+def _column(name: str, title: str = "") -> Column[ConversionRow]:
+    return Column(name, attrgetter(name), title)
 
 
 def status(source: str, target: str, value_converted: bool = False) -> str:
@@ -134,6 +139,9 @@ def mapped_rows(
             status(name, becomes, entry.transform is not None),
             source[name].shape,
             index[becomes].shape,
+            str(entry.transform or ""),
+            entry.how,
+            entry.certainty,
         )
         for entry in entries
         for name in entry.source

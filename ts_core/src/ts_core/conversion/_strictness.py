@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 
-from ts_core.errors import WeightMapWarning
+from ts_core import errors
 from ts_core.mapping import ERROR, GUESS, LOST, WeightMap
 
 _SHOWN = 3  # names that a warning lists before it counts the rest
@@ -28,26 +26,21 @@ def warn(found: WeightMap) -> None:
     """Warn the user's own line of what a map lets go, or has chosen by order alone."""
     lost = [one.name for one in found.unmatched_source if one.severity == LOST]
     if lost:
-        _warn(
+        message = (
             f"{len(lost)} of the source's biases get lost, and the outputs will differ: {_some(lost)}. The target's "
             "layers were built without bias: build them with it, or leave these out on purpose (del weight_map[name]; "
             "in the file of a map: null)"
         )
+        errors.warn(errors.WeightMapWarning(message))
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:
-        _warn(
+        message = (
             f"{len(guessed)} of {len(found)} entries were matched by order alone: {_some(guessed)}. Check the outputs; "
             "ts.weight_map does so itself when it is given sample_inputs="
         )
+        errors.warn(errors.WeightMapWarning(message))
 
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-def _warn(message: str) -> None:
-    level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, WeightMapWarning, stacklevel=level)

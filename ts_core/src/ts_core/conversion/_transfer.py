@@ -17,7 +17,9 @@ from ts_core.conversion._report import (
 )
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import WeightMapError
-from ts_core.mapping import MappedTensors, WeightMap
+from ts_core.frameworks import load_parameters, parameters
+from ts_core.mapping import MappedTensors, WeightMap, match_sources, unmatched_by
+from ts_core.sources import NetworkTensors, borrowed
 
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
@@ -45,10 +47,6 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
         ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
         WeightMapError: strict, and something has no place; or the two have next to nothing in common.
     """
-    from ts_core.frameworks import load_parameters, parameters
-    from ts_core.mapping import match_sources, unmatched_by
-    from ts_core.sources import NetworkTensors, borrowed
-
     places = {p.name: p for p in parameters(net) if p.persistent}
     with borrowed(source) as tensors, NetworkTensors(net) as wanted:
         if weight_map is None:

@@ -4,29 +4,29 @@ The core knows no framework. Whoever needs something of one asks here, and gets 
 """
 
 from ts_core.frameworks._gradients import gradients
-from ts_core.frameworks._layers import LayerTable
-from ts_core.frameworks._parameters import check_fit, load_parameters, parameters
+from ts_core.frameworks._known import CURES
+from ts_core.frameworks._parameters import load_parameters, parameters
 from ts_core.frameworks._randomness import fix_random
 from ts_core.frameworks._registry import (
-    CURES,
     check_import,
     framework_called,
     framework_of,
+    framework_of_tag,
     no_plugin,
     plugins,
     registry,
     require_framework,
+    title_of,
 )
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
     "CURES",
-    "LayerTable",
-    "check_fit",
     "check_import",
     "fix_random",
     "framework_called",
     "framework_of",
+    "framework_of_tag",
     "from_numpy",
     "gradients",
     "load_parameters",
@@ -35,5 +35,6 @@ __all__ = [
     "plugins",
     "registry",
     "require_framework",
+    "title_of",
     "to_numpy",
 ]

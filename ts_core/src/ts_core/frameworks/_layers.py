@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ts_core.contract.nouns import LayerRule
+from ts_core.contract.nouns import Layer, LayerRule
 from ts_core.contract.recognition import is_class
+from ts_core.errors import PluginError
 
 if TYPE_CHECKING:
     from ts_core.contract.transforms import Transform
+    from ts_core.frameworks._registry import PluginRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,10 @@ class LayerTable:
 
     def rule(self, layer: object) -> LayerRule | None:
         """The rule for a layer: of the nearest class along the MRO which has any, the first that fits the layer."""
-        return next((rule for rule in self._rules_of(type(layer)) if rule.when is None or rule.when(layer)), None)
+        for rule in self._rules_of(type(layer)):
+            if rule.when is None or rule.when(layer):
+                return rule
+        return None
 
     def _rules_of(self, cls: type) -> tuple[LayerRule, ...]:
         if cls not in self._known:
@@ -43,21 +49,45 @@ class LayerTable:
             self._known[cls] = next(filter(None, found), ())
         return self._known[cls]
 
-    def owner(self, path: str, layers: Mapping[str, object]) -> Owner:
-        """The owner of the parameter at `path` in a network whose layers are `layers` (path → layer, ``""`` the root).
+    def owners(self, layers: Mapping[str, object]) -> Callable[[str], Owner]:
+        """Who owns the parameter at a path, in a network whose layers are `layers` (path → layer, ``""`` the root).
 
         The outermost layer whose rule knows the rest of the path owns the parameter: a batch norm that keeps
         everything in an inner layer is still one batch norm. With no such layer it is the innermost one, without a
         role.
         """
-        parts = path.split(".")
-        for depth in range(len(parts)):
-            layer, local = ".".join(parts[:depth]), ".".join(parts[depth:])
-            rule = self.rule(layers[layer]) if layer in layers else None
-            if rule is not None and local in rule.roles:
-                role = rule.roles[local]
-                layout = rule.layout.get(role)
-                return Owner(layer, rule.kind, role, layout(layers[layer]) if callable(layout) else layout)
-        innermost = ".".join(parts[:-1])
-        rule = self.rule(layers[innermost]) if innermost in layers else None
-        return Owner(innermost, rule.kind if rule else None, None)
+
+        @functools.cache
+        def known(place: str) -> tuple[tuple[str, object, LayerRule], ...]:
+            """The layers on the way to a place that have a rule, the outermost first."""
+            above = known(place.rpartition(".")[0]) if place else ()
+            rule = self.rule(layers[place]) if place in layers else None
+            return above if rule is None else (*above, (place, layers[place], rule))
+
+        def owner(path: str) -> Owner:
+            innermost = path.rpartition(".")[0]
+            for place, layer, rule in known(innermost):
+                role = rule.roles.get(path[len(place) + 1 :] if place else path)
+                if role is not None:
+                    layout = rule.layout.get(role)
+                    return Owner(place, rule.kind, role, layout(layer) if callable(layout) else layout)
+            kinds = [rule.kind for place, _, rule in known(innermost) if place == innermost]
+            return Owner(innermost, kinds[0] if kinds else None, None)
+
+        return owner
+
+
+@functools.lru_cache(maxsize=16)
+def layer_table(registry: PluginRegistry, plugin: str) -> LayerTable:
+    """The layer rules of one plug-in."""
+    return LayerTable(registry.ask(plugin, "layer_rules") or ())
+
+
+def layers_by(registry: PluginRegistry, plugin: str, net: object) -> dict[str, object]:
+    """Path → layer of a network, as one plug-in tells them: in definition order, a shared layer at each place."""
+    layers = {}
+    for layer in registry.ask(plugin, "iter_layers", net=net) or ():
+        if not isinstance(layer, Layer):
+            raise PluginError(f"the plug-in {plugin!r}: iter_layers yielded {layer!r}, not a Layer")
+        layers[layer.path] = layer.layer
+    return layers

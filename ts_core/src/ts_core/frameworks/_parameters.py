@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ts_core.contract.nouns import LoadResult, Parameter
-from ts_core.errors import ArgumentTypeError, LoadError
+import numpy as np
+
+from ts_core.contract.nouns import LoadResult, Parameter, RawParameter
+from ts_core.errors import ArgumentTypeError, LoadError, PluginError
+from ts_core.frameworks._layers import layer_table, layers_by
 from ts_core.frameworks._registry import no_plugin, registry
 from ts_core.frameworks._tensors import to_numpy
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Array = np.ndarray[Any, np.dtype[Any]]
+
+Shape = tuple[int, ...]
 
 
 def parameters(net: object) -> list[Parameter]:
@@ -29,11 +34,72 @@ def parameters(net: object) -> list[Parameter]:
 
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.
+        PluginError: its plug-in answered something else than parameters.
     """
-    found = registry().first("iter_parameters", net, net=net)
-    if found is None:
+    return _read(net)[1]
+
+
+def _read(net: object) -> tuple[str, list[Parameter]]:
+    """The plug-in that recognises a network, and the network's parameters."""
+    plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
+    if answer is None:
         raise _not_a_network(net)
-    return list(found)
+    owner_at = layer_table(registry(), plugin).owners(layers_by(registry(), plugin, net))
+    first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
+    found = []
+    for raw in list(answer):  # a list keeps every tensor alive, so that no two share an identity
+        if not isinstance(raw, RawParameter):
+            raise PluginError(f"the plug-in {plugin!r}: iter_parameters yielded {raw!r}, not a RawParameter")
+        name = raw.path if raw.name is None else raw.name
+        owner = owner_at(raw.path)
+        shape, dtype = _shape_and_dtype(raw.tensor)
+        found.append(
+            Parameter(
+                name=name,
+                shape=shape,
+                dtype=dtype,
+                path=raw.path,
+                layer=owner.layer,
+                kind=owner.kind,
+                role=owner.role,
+                trainable=raw.trainable,
+                persistent=raw.persistent,
+                tied_to=first.get(id(raw.tensor)),
+                value=raw.tensor,
+                layout=owner.layout,
+            )
+        )
+        first.setdefault(id(raw.tensor), name)
+    return plugin, found
+
+
+def _shape_and_dtype(tensor: Any) -> tuple[Shape, np.dtype[Any]]:
+    """What a tensor says of itself, which one without data does as well; else what its array says."""
+    shape, dtype = getattr(tensor, "shape", None), _dtype_spelled(str(getattr(tensor, "dtype", "")))
+    if shape is None or dtype is None:
+        array = to_numpy(tensor)
+        return array.shape, array.dtype
+    return tuple(shape), dtype
+
+
+@functools.cache
+def _dtype_spelled(text: str) -> np.dtype[Any] | None:
+    """The dtype that a framework calls so: ``torch.float8_e4m3fn``, ``Float8E4M3FN``, ``BFloat16``, ``Bool``."""
+    return _dtypes().get(_plain(text.rpartition(".")[2]))
+
+
+@functools.cache
+def _dtypes() -> dict[str, np.dtype[Any]]:
+    import ml_dtypes
+
+    extended = [member for member in vars(ml_dtypes).values() if isinstance(member, type)]
+    native = [np.dtype(character) for character in "?bhilqBHILQefdFD"]
+    known = [*(np.dtype(member) for member in extended if issubclass(member, np.generic)), *native]
+    return {_plain(dtype.name): dtype for dtype in known}
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = True) -> LoadResult:
@@ -41,7 +107,8 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
 
     Args:
         net: a network of a framework that has a plug-in.
-        tensors: the network's own names → arrays of the network's shapes; the dtype is cast to the parameter's.
+        tensors: the network's own names → arrays of the network's shapes; the dtype is cast to the parameter's. Of
+            tied parameters one name is enough.
         strict: raise when a name is missing or unexpected or a shape differs; the network is then unchanged.
 
     Returns:
@@ -50,44 +117,57 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.
         LoadError: strict, and something does not fit; the message lists what.
+        PluginError: its plug-in does not load parameters.
     """
-    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}
-    result: LoadResult | None = registry().first("load_parameters", net, net=net, tensors=arrays, strict=strict)
-    if result is None:
-        raise _not_a_network(net)
+    arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}  # all of them, before anything changes
+    plugin, known = _read(net)
+    places = [parameter for parameter in known if parameter.persistent]
+    result = _fit(places, {name: array.shape for name, array in arrays.items()})
     if strict and not result:
         raise LoadError(_explain(result))
-    return result
+    first: dict[int, Parameter] = {}
+    for parameter in known:
+        first.setdefault(id(parameter.value), parameter)
+    loaded = set(result.loaded)  # of several arrays for one tensor, the last
+    chosen = {id(p.value): (first[id(p.value)], arrays[p.name]) for p in places if p.name in loaded}
+    answer = registry().ask(plugin, "load_parameters", net=net, arrays=_Cast(chosen.values()))
+    if answer is None:
+        raise PluginError(f"the plug-in {plugin!r} does not load parameters into a {type(net).__qualname__}")
+    return dataclasses.replace(result, network=answer)
 
 
-def _not_a_network(given: object) -> ArgumentTypeError:
-    advice = ""
-    if isinstance(given, type):
-        advice = f"; it is the class {given.__qualname__}: give an instance of it"
-    elif isinstance(given, str | os.PathLike):
-        advice = "; it is a path: give the network itself, or go from file to file with ts.convert"
-    elif hasattr(given, "shape"):
-        advice = "; it is one tensor: give a dict, {'name': tensor}"
-    return ArgumentTypeError(f"not a network: {no_plugin(given)}{advice}")
+class _Cast(Mapping[str, "Array"]):
+    """Path → array in the dtype of the parameter, cast when it is asked for."""
+
+    def __init__(self, chosen: Iterable[tuple[Parameter, Array]]) -> None:
+        self._arrays = {place.path: (place.dtype, array) for place, array in chosen}
+
+    def __getitem__(self, path: str) -> Array:
+        dtype, array = self._arrays[path]
+        return array.astype(dtype, copy=False)
+
+    def __contains__(self, path: object) -> bool:  # without a cast
+        return path in self._arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
-def check_fit(parameters: Iterable[Parameter], tensors: Mapping[str, Array]) -> LoadResult:
-    """What would be loaded into these parameters, and what does not fit: the part of loading that is everybody's.
-
-    Of tied parameters one name is enough. Plug-ins build their ``load_parameters`` on this.
-    """
-    places = {parameter.name: parameter for parameter in parameters if parameter.persistent}
-    given = {place.tied_to or name for name, place in places.items() if name in tensors}
-    fitting = {name for name, place in places.items() if name in tensors and tensors[name].shape == place.shape}
+def _fit(places: Iterable[Parameter], shapes: Mapping[str, Shape]) -> LoadResult:
+    """What would be loaded into these places, and what does not fit."""
+    places = list(places)
+    names = dict.fromkeys(place.name for place in places)
+    given = {place.tied_to or place.name for place in places if place.name in shapes}
+    lacking = [p.name for p in places if p.name not in shapes and (p.tied_to or p.name) not in given]
+    mismatched = {p.name: (p.shape, shapes[p.name]) for p in places if shapes.get(p.name, p.shape) != p.shape}
     return LoadResult(
-        loaded=tuple(name for name in places if name in fitting),
-        missing=tuple(name for name, p in places.items() if name not in tensors and (p.tied_to or name) not in given),
-        unexpected=tuple(name for name in tensors if name not in places),
-        mismatched={
-            name: (place.shape, tensors[name].shape)
-            for name, place in places.items()
-            if name in tensors and name not in fitting
-        },
+        loaded=tuple(name for name in names if name in shapes and name not in mismatched),
+        missing=tuple(dict.fromkeys(lacking)),
+        unexpected=tuple(name for name in shapes if name not in names),
+        mismatched=mismatched,
     )
 
 
@@ -99,3 +179,14 @@ def _explain(result: LoadResult) -> str:
         f"  {name}: the network has {ours}, the array {theirs}" for name, (ours, theirs) in result.mismatched.items()
     ]
     return "\n".join(lines)
+
+
+def _not_a_network(given: object) -> ArgumentTypeError:
+    advice = ""
+    if isinstance(given, type):
+        advice = f"; it is the class {given.__qualname__}: give an instance of it"
+    elif isinstance(given, str | os.PathLike):
+        advice = "; it is a path: give the network itself, or go from file to file with ts.convert"
+    elif hasattr(given, "shape"):
+        advice = "; it is one tensor: give a dict, {'name': tensor}"
+    return ArgumentTypeError(f"not a network: {no_plugin(given)}{advice}")

@@ -2,21 +2,32 @@
 
 Entry points are loaded one by one at the first need, each inside its own ``try``: a plug-in that cannot be imported,
 or does not keep the contract, becomes a :class:`~ts_core.errors.PluginWarning` and a line in ``ts plugins``, and the
-others work on. Who answered a hook is remembered by the type of the object, so that a question about a type that was
-seen before costs one dictionary lookup.
+others work on. The first answer wins, in alphabetical order of the plug-ins. Who answered is remembered by the type of
+the object where one plug-in alone claims that type, so that the next question about it costs one dictionary lookup.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ts_core.contract.nouns import FrameworkInfo
-from ts_core.errors import ArgumentError, FrameworkMissingError, NoPluginError, PluginError, PluginWarning
+from ts_core.contract.formats import Format
+from ts_core.contract.framework_info import FrameworkInfo
+from ts_core.contract.nouns import CONTRACT_VERSION
+from ts_core.contract.recognition import is_instance
+from ts_core.errors import (
+    ArgumentError,
+    FrameworkMissingError,
+    NoPluginError,
+    PluginError,
+    PluginWarning,
+    TsError,
+    warn,
+)
+from ts_core.frameworks._known import CURES, PACKAGES
 
 # pluggy, importlib.metadata and the contract are imported at the first need: `import ts_core` imports this module.
 if TYPE_CHECKING:
@@ -24,26 +35,26 @@ if TYPE_CHECKING:
 
 GROUP = "ts_core"
 
-# What to install for an object whose class lives in this package, and for a framework called so.
-CURES = {
-    "torch": 'pip install "ts-core[torch]"',
-    "mindspore": 'pip install "ts-core[mindspore]"',
-    "jax": "pip install ts-jax",
-    "jaxlib": "pip install ts-jax",
-    "flax": "pip install ts-jax",
-}
-
 
 @dataclass(frozen=True)
 class _Hook:
     """One plug-in's answer to one hook, callable with more arguments than it wants."""
 
+    name: str
     plugin: str
     function: Callable[..., Any]
     argnames: tuple[str, ...]
 
     def __call__(self, arguments: dict[str, Any]) -> Any:
-        return self.function(*[arguments[name] for name in self.argnames])
+        if self.argnames:  # about an object of the user's, or a job: what goes wrong is said as the framework says it
+            return self.function(*[arguments[name] for name in self.argnames])
+        try:
+            return self.function()
+        except TsError:
+            raise
+        except Exception as problem:
+            reason = f"{type(problem).__name__}: {problem}"
+            raise PluginError(f"the plug-in {self.plugin!r} failed in {self.name}: {reason}") from problem
 
 
 class PluginRegistry:
@@ -66,10 +77,11 @@ class PluginRegistry:
         self._manager.add_hookspecs(hookspecs)
         self._answered: dict[tuple[str, type], _Hook] = {}
         self._infos: list[FrameworkInfo] = []
+        self._working: dict[str, FrameworkInfo] = {}  # by the name of the plug-in, in the order in which they are asked
         for entry_point in sorted(found, key=lambda entry: (entry.name, entry.value)):
             self._load(entry_point)
         hooks = [name for name, member in vars(hookspecs).items() if hasattr(member, f"{hookspecs.PROJECT}_spec")]
-        self._hooks = {name: tuple(self._implementations(name)) for name in hooks}
+        self._hooks = {name: self._implementations(name) for name in hooks}
 
     def _load(self, entry_point: EntryPoint) -> None:
         distribution = entry_point.dist
@@ -77,47 +89,69 @@ class PluginRegistry:
         try:
             plugin = entry_point.load()
             # Before its hooks are checked: one of a newer contract may have some that this one does not know.
-            info = self._completed(plugin.framework_info(), label)
+            info = self._completed(self._info(plugin, entry_point.name), label)
             try:
                 self._manager.register(plugin, name=entry_point.name)
                 self._manager.check_pending()
+                self._refuse_wrappers(entry_point.name)
             except BaseException:
                 if self._manager.is_registered(plugin):  # a hook that is wrong leaves those before it registered
                     self._manager.unregister(plugin)
                 raise
         except Exception as problem:
-            reason = f"{type(problem).__name__}: {problem}".strip()
-            warnings.warn(
-                f"the plug-in {entry_point.name!r} ({label}) is ignored: {reason}", PluginWarning, stacklevel=2
-            )
-            self._infos.append(FrameworkInfo(entry_point.name, distribution="", plugin=label, problem=reason))
+            reason = str(problem) if isinstance(problem, PluginError) else f"{type(problem).__name__}: {problem}"
+            warn(PluginWarning(f"the plug-in {entry_point.name!r} ({label}) is ignored: {reason.strip()}"))
+            self._infos.append(FrameworkInfo(entry_point.name, distribution="", plugin=label, problem=reason.strip()))
             return
         for conflict in info.conflicts:
-            warnings.warn(f"{label}: {conflict}", PluginWarning, stacklevel=2)
+            warn(PluginWarning(f"{label}: {conflict}"))
         self._infos.append(info)
+        self._working[entry_point.name] = info
+
+    def _info(self, plugin: Any, name: str) -> FrameworkInfo:
+        """What `framework_info` answers, once it is sure that it is a hook and keeps the contract."""
+        function = getattr(plugin, "framework_info", None)
+        if function is None:
+            raise PluginError("it does not implement framework_info, which every plug-in needs")
+        if self._manager.parse_hookimpl_opts(plugin, "framework_info") is None:
+            raise PluginError("framework_info is not marked with @hookimpl")
+        info = _Hook("framework_info", name, function, ())({})
+        if not isinstance(info, FrameworkInfo):
+            raise PluginError(f"framework_info answered {info!r}, not a FrameworkInfo")
+        if info.contract != CONTRACT_VERSION:
+            newer = info.contract > CONTRACT_VERSION
+            raise PluginError(
+                f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
+                f"{CONTRACT_VERSION}: {'pip install --upgrade ts-core' if newer else 'upgrade the plug-in'}"
+            )
+        for field in ("name", "distribution", "title", "cure"):
+            if not isinstance(getattr(info, field), str):
+                raise PluginError(f"FrameworkInfo.{field} is {getattr(info, field)!r}, not a str")
+        for field, kind in (("classes", str), ("tags", str), ("formats", Format)):
+            value = getattr(info, field)
+            if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
+                raise PluginError(f"FrameworkInfo.{field} is {value!r:.200}, not a tuple of {kind.__name__}")
+        return info
+
+    def _refuse_wrappers(self, plugin: str) -> None:
+        """A wrapper answers for others; here the first answer wins, and each plug-in speaks for its own objects."""
+        for caller in self._manager.get_hookcallers(self._manager.get_plugin(plugin)) or ():
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin_name == plugin and (implementation.wrapper or implementation.hookwrapper):
+                    raise PluginError(f"{caller.name} is a hook wrapper: mark it with @hookimpl alone")
 
     def _completed(self, info: FrameworkInfo, label: str) -> FrameworkInfo:
         """Add what the metadata says of the framework, and the claims that other plug-ins made before."""
         from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed_version
 
-        from ts_core.contract.formats import Format
-        from ts_core.contract.hooks import CONTRACT_VERSION
-
-        if not isinstance(info, FrameworkInfo):
-            raise TypeError(f"framework_info() answered {info!r}, not a FrameworkInfo")
-        if info.contract > CONTRACT_VERSION:
-            raise PluginError(
-                f"it was written for version {info.contract} of the plug-in contract, this ts-core has version "
-                f"{CONTRACT_VERSION}: pip install --upgrade ts-core"
-            )
-        if not isinstance(info.formats, tuple) or not all(isinstance(format, Format) for format in info.formats):
-            raise PluginError(f"{label}: formats must be a tuple of Format, not {info.formats!r:.200}")
         version = problem = None
         try:
             version = installed_version(info.distribution)
         except PackageNotFoundError:
-            problem = f"{info.distribution} is not installed: {_cure(info.name)}"
+            problem = (
+                f"{info.distribution} is not installed: {info.cure or CURES.get(info.name, f'pip install {info.name}')}"
+            )
         conflicts = [
             f"{name} is already claimed by {other.plugin}"
             for other in self._infos
@@ -127,10 +161,14 @@ class PluginRegistry:
         conflicts += [f"{info.name} is already the framework of {o.plugin}" for o in self._infos if o.name == info.name]
         return dataclasses.replace(info, version=version, plugin=label, problem=problem, conflicts=tuple(conflicts))
 
-    def _implementations(self, hook: str) -> Iterator[_Hook]:
-        # pluggy calls the latest registration first; here the first registered wins, in the order `ts plugins` shows.
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            yield _Hook(implementation.plugin_name, implementation.function, tuple(implementation.argnames))
+    def _implementations(self, hook: str) -> tuple[_Hook, ...]:
+        # pluggy has an order of its own, that of registration and `tryfirst`; here it is that which `ts plugins` shows.
+        found = {each.plugin_name: each for each in getattr(self._manager.hook, hook).get_hookimpls()}
+        return tuple(
+            _Hook(hook, plugin, found[plugin].function, tuple(found[plugin].argnames))
+            for plugin in self._working
+            if plugin in found
+        )
 
     @property
     def infos(self) -> list[FrameworkInfo]:
@@ -143,15 +181,27 @@ class PluginRegistry:
 
     def first(self, hook: str, subject: object, **arguments: Any) -> Any:
         """The first answer to a hook that is not None, or None. `subject` is the object that the question is about."""
+        return self.first_with_plugin(hook, subject, **arguments)[1]
+
+    def first_with_plugin(self, hook: str, subject: object, **arguments: Any) -> tuple[str, Any]:
+        """The same, and the name of the plug-in that answered."""
         key = (hook, type(subject))
         known = self._answered.get(key)
         if known is not None and (answer := known(arguments)) is not None:
-            return answer
+            return known.plugin, answer
         for implementation in self._hooks[hook]:
             if implementation is not known and (answer := implementation(arguments)) is not None:
-                self._answered[key] = implementation
-                return answer
-        return None
+                if self._alone_claims(implementation.plugin, subject):
+                    self._answered[key] = implementation
+                return implementation.plugin, answer
+        return "", None
+
+    def _alone_claims(self, plugin: str, subject: object) -> bool:
+        return [name for name, info in self._working.items() if is_instance(subject, *info.classes)] == [plugin]
+
+    def ask(self, plugin: str, hook: str, **arguments: Any) -> Any:
+        """The answer of one plug-in to a hook; None when it does not implement it."""
+        return next((own(arguments) for own in self._hooks[hook] if own.plugin == plugin), None)
 
     def all(self, hook: str, **arguments: Any) -> list[Any]:
         """The answers of every plug-in to a hook, in order."""
@@ -159,8 +209,7 @@ class PluginRegistry:
 
     def each(self, hook: str, **arguments: Any) -> dict[str, Any]:
         """The answers of every plug-in to a hook, by the name of the plug-in's framework."""
-        names = {implementation.plugin: implementation({}).name for implementation in self._hooks["framework_info"]}
-        return {names[implementation.plugin]: implementation(arguments) for implementation in self._hooks[hook]}
+        return {self._working[own.plugin].name: own(arguments) for own in self._hooks[hook]}
 
 
 _current: PluginRegistry | None = None
@@ -184,8 +233,6 @@ def plugins() -> list[FrameworkInfo]:
 
 def framework_of(obj: object) -> str | None:
     """The name of the framework whose plug-in claims the class of an object, a tensor or a network; else None."""
-    from ts_core.contract.recognition import is_instance
-
     return next((info.name for info in plugins() if is_instance(obj, *info.classes)), None)
 
 
@@ -206,10 +253,10 @@ def check_import(info: FrameworkInfo) -> str | None:
 def no_plugin(obj: object) -> NoPluginError:
     """The error for an object that no plug-in recognises, with what to install when that is known."""
     cls = type(obj)
-    foreign = [base for base in cls.__mro__ if base.__module__.partition(".")[0] in CURES]
+    foreign = [base for base in cls.__mro__ if base.__module__.partition(".")[0] in PACKAGES]
     shown = foreign[0] if foreign else cls
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{_public_package(shown)}.{shown.__qualname__}"
-    advice = f": {_cure(shown.__module__.partition('.')[0])}" if foreign else ""
+    advice = f": {CURES[PACKAGES[shown.__module__.partition('.')[0]]]}" if foreign else ""
     broken = "".join(
         f"; the plug-in {i.plugin} is broken: {i.problem}" for i in plugins() if i.problem and not i.distribution
     )
@@ -225,7 +272,8 @@ def framework_called(name: str) -> FrameworkInfo:
     known = {info.name: info for info in plugins()}
     if name not in known:
         choices = ", ".join(sorted(known)) or "none is installed"
-        raise ArgumentError(f"no plug-in for a framework called {name!r} (known: {choices}){_advice(name)}")
+        advice = f": {CURES[name]}" if name in CURES else ""
+        raise ArgumentError(f"no plug-in for a framework called {name!r} (known: {choices}){advice}")
     return known[name]
 
 
@@ -242,12 +290,14 @@ def require_framework(name: str) -> FrameworkInfo:
     return info
 
 
-def _advice(name: str) -> str:
-    return f": {CURES[name]}" if name in CURES else ""
+def title_of(framework: str) -> str:
+    """What tables call a framework: the title that its plug-in gives it, else its name."""
+    return next((info.title for info in plugins() if info.name == framework and info.title), framework)
 
 
-def _cure(framework: str) -> str:
-    return CURES.get(framework, f"pip install {framework}")
+def framework_of_tag(tag: object) -> str | None:
+    """The framework that ``format`` in the metadata of a safetensors file means, ``"pt"``; None when nobody says so."""
+    return next((info.name for info in plugins() if tag in info.tags), None)
 
 
 def _public_package(cls: type) -> str:

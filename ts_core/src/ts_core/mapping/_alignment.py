@@ -59,14 +59,6 @@ class Pair:
     sound: bool
 
 
-@dataclass(slots=True)
-class Alignment:
-    """What was matched, what was left over, and where several choices were equally good."""
-
-    pairs: list[Pair] = field(default_factory=list)
-    open: list[tuple[list[Unit], list[Unit], str]] = field(default_factory=list)
-
-
 class Trees:
     """Builds the trees of both sides with one numbering of signatures and contents."""
 
@@ -114,7 +106,7 @@ class Trees:
 
 def align(
     source: Iterable[Unit], target: Iterable[Unit], signature: Callable[[Unit], object] = lambda unit: unit.signature
-) -> tuple[Alignment, list[Unit], list[Unit]]:
+) -> tuple[list[Pair], list[Unit], list[Unit]]:
     """Match the units of two networks.
 
     Args:
@@ -123,16 +115,16 @@ def align(
         signature: what two units must share to be partners.
 
     Returns:
-        The alignment, and the units of either side that found no partner.
+        The pairs, and the units of either side that found no partner.
     """
     trees = Trees(signature)
-    result = Alignment()
-    left, right = _align(trees.build(source).children, trees.build(target).children, result, sound=True)
-    return result, [node.unit for node in left if node.unit], [node.unit for node in right if node.unit]
+    pairs: list[Pair] = []
+    left, right = _align(trees.build(source).children, trees.build(target).children, pairs, sound=True)
+    return pairs, [node.unit for node in left if node.unit], [node.unit for node in right if node.unit]
 
 
 def _align(
-    left: list[Node], right: list[Node], result: Alignment, sound: bool, guessed: bool = False
+    left: list[Node], right: list[Node], pairs: list[Pair], sound: bool, guessed: bool = False
 ) -> tuple[list[Node], list[Node]]:
     """Match two lists of nodes whose parents belong together; returns the leaves that are left over.
 
@@ -153,15 +145,15 @@ def _align(
             left.remove(a)
             right.remove(b)
             by_order = guessed or evidence == ORDER
-            rest = _align(a.children, b.children, result, sound and whole and not by_order, by_order)
+            rest = _align(a.children, b.children, pairs, sound and whole and not by_order, by_order)
             spare_left += rest[0]
             spare_right += rest[1]
         left, right = _opened(left, size), _opened(right, size)
     left, right = _settle(
-        [_leaf(node) for node in left], [_leaf(node) for node in right], result, sound, guessed, direct
+        [_leaf(node) for node in left], [_leaf(node) for node in right], pairs, sound, guessed, direct
     )
     if spare_left or spare_right:
-        left, right = _settle([*left, *spare_left], [*right, *spare_right], result, False, guessed, set())
+        left, right = _settle([*left, *spare_left], [*right, *spare_right], pairs, False, guessed, set())
     return left, right
 
 
@@ -321,7 +313,7 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
 def _settle(
     left: list[Node],
     right: list[Node],
-    result: Alignment,
+    pairs: list[Pair],
     sound: bool,
     guessed: bool,
     direct: Container[int],
@@ -331,7 +323,7 @@ def _settle(
     def pair(a: Node, b: Node, evidence: str, sound: bool) -> None:
         assert a.unit is not None  # these are leaves
         assert b.unit is not None
-        result.pairs.append(Pair(a.unit, b.unit, ORDER if guessed else evidence, sound))
+        pairs.append(Pair(a.unit, b.unit, ORDER if guessed else evidence, sound))
 
     spare_left: list[Node] = []
     spare_right: list[Node] = []

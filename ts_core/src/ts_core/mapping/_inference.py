@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ts_core.contract.layers import COUNTER, KINDS
 from ts_core.contract.nouns import LayerRule, TensorInfo
 from ts_core.errors import WeightMapError
 
@@ -18,23 +19,6 @@ if TYPE_CHECKING:
     from ts_core.contract.transforms import Transform
 
 Shape = tuple[int, ...]
-
-# The number of dimensions of the canonical weight; kinds that are not listed are known by their names alone.
-WEIGHT_RANKS: Mapping[str, int] = {
-    "linear": 2,
-    "conv1d": 3,
-    "conv2d": 4,
-    "conv3d": 5,
-    "conv_transpose1d": 3,
-    "conv_transpose2d": 4,
-    "conv_transpose3d": 5,
-    "embedding": 2,
-    "embedding_bag": 2,
-}
-# Kinds whose parameters all have one shape; of one dimension unless a bias of that shape stands beside the scale.
-ONE_SHAPE = ("batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "sync_batch_norm", "prelu")
-# Kinds too rare to be inferred from names that another kind shares, or no other than that kind to a file.
-NEVER_INFERRED = ("bilinear", "sync_batch_norm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +105,8 @@ def _narrowed(reading: Reading, ranks: Set[int | None]) -> Reading:
 
 
 def dimension(kind: str) -> int | None:
-    """The number of dimensions in the name of a kind, None when it has none."""
-    return int(kind[-2]) if kind.endswith(("1d", "2d", "3d")) else None
+    """The number of dimensions of a kind, None when it has none."""
+    return KINDS[kind].dimensions if kind in KINDS else None
 
 
 def _nested(index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> Iterator[Reading]:
@@ -167,7 +151,7 @@ def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tup
     shapes = {local: index[name].shape for local, name in names.items()}
     seen = set()
     for rule in rules:
-        if rule.kind in NEVER_INFERRED or not names.keys() <= rule.roles.keys():
+        if (rule.kind in KINDS and not KINDS[rule.kind].inferred) or not names.keys() <= rule.roles.keys():
             continue
         kind = _kind(rule, names)
         key = (kind.kind, tuple(kind.roles.items()), tuple(kind.layout.items()))
@@ -192,14 +176,18 @@ def _fits(kind: Kind, shapes: Mapping[str, Shape]) -> bool:
         }
     except WeightMapError:
         return False
-    if kind.kind in WEIGHT_RANKS:
+    known = KINDS.get(kind.kind)
+    if known is None:
+        return True
+    if known.rank is not None:
         weight = canonical.get("weight")
-        return weight is not None and len(weight) == WEIGHT_RANKS[kind.kind] and len(canonical.get("bias", (0,))) == 1
-    if kind.kind.startswith(ONE_SHAPE):
+        return weight is not None and len(weight) == known.rank and len(canonical.get("bias", (0,))) == 1
+    if known.one_shape:
         # A batch norm keeps statistics; an instance norm hardly ever does.
-        if ("mean" in canonical) != ("batch_norm" in kind.kind):
+        if ("mean" in canonical) != known.statistics:
             return False
-        sizes = {shape for role, shape in canonical.items() if role != "batch_count"}
+        sizes = {shape for role, shape in canonical.items() if known.roles.get(role) != COUNTER}
         ranks = {len(shape) for shape in sizes}
-        return len(sizes) == 1 and (ranks == {1} or (kind.kind == "layer_norm" and len(canonical) > 1))
+        # Of several axes only where a bias of that shape stands beside the scale.
+        return len(sizes) == 1 and (ranks == {1} or (known.many_axes and len(canonical) > 1))
     return True

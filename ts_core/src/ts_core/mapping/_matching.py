@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -18,32 +18,15 @@ import numpy as np
 from ts_core.contract.readers import LazyTensors
 from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.errors import WeightMapError
-from ts_core.mapping._alignment import ORDER, Alignment, Pair, align
+from ts_core.mapping._alignment import ORDER, Pair, align
 from ts_core.mapping._execution import in_order, verdict
+from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
-from ts_core.mapping._names import nearness, numbers, overlap, words, wrapper_note, wrapper_prefix
+from ts_core.mapping._names import nearness, numbers, words, wrapper_note, wrapper_prefix
+from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._rules import layer_rules
-from ts_core.mapping._units import (
-    BIAS_IS_OPTIONAL,
-    BIASES_ARE_ADDED,
-    Shape,
-    Slot,
-    Unit,
-    compatible,
-    units_of,
-)
-from ts_core.mapping._weight_map import (
-    CERTAIN,
-    ERROR,
-    GUESS,
-    HARMLESS,
-    LIKELY,
-    LOST,
-    Ambiguity,
-    MapEntry,
-    Unmatched,
-    WeightMap,
-)
+from ts_core.mapping._units import Shape, Slot, Unit, compatible, units_of
+from ts_core.mapping._weight_map import WeightMap
 from ts_core.running import run, sample_arrays
 from ts_core.sources import NetworkTensors, Shapes
 
@@ -54,8 +37,6 @@ if TYPE_CHECKING:
 _RELATED = 0.25
 # Words as near as this say the same.
 _NEAR = 0.6
-_HARMLESS_COUNTER = "a counter that the other framework does not keep"
-_HARMLESS_CONSTANT = "a constant, which the other side computes itself"
 
 
 def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
@@ -77,12 +58,10 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
         left, right = in_order(left, ours), in_order(right, theirs)
     notes = [*_unwrap(left, source), *_unwrap(right, target)]
     found = match(left, right)
-    found.unmatched_source = tuple(_as_copy(u, found, source) for u in found.unmatched_source)
     if sample_inputs is not None:
         assert isinstance(target, NetworkTensors)  # else it would not have run
         notes.append(verdict(found, source, target, expected, inputs))
-    found.notes = (*found.notes, *notes)
-    return found
+    return found.replaced(unmatched_source=_without_copies(found, source), notes=notes)
 
 
 def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
@@ -94,28 +73,28 @@ def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
         yield wrapper_note(prefix)
 
 
-def _as_copy(unmatched: Unmatched, found: WeightMap, source: LazyTensors) -> Unmatched:
-    """A tensor that is needless because another one with a partner holds the same values: they were tied when saved.
+def _without_copies(found: WeightMap, source: LazyTensors) -> Iterator[Unmatched]:
+    """What has no partner; a tensor is needless when another one with a partner holds its values: they were tied.
 
     Only of matrices, and not of constant ones, is that no accident.
     """
-    if unmatched.severity != ERROR or len(unmatched.shape) < 2 or isinstance(source, Shapes):
-        return unmatched
-    array = source[unmatched.name]
-    if not array.size or (array == array.flat[0]).all():
-        return unmatched
-    names = (name for entry in found for name in entry.source)
-    twin = next((name for name in names if _same_values(array, source, name)), None)
-    if twin is None:
-        return unmatched
-    return Unmatched(unmatched.name, unmatched.shape, f"holds the same values as {twin!r}", severity=HARMLESS)
+    alike: dict[object, list[str]] = defaultdict(list)  # shape and dtype → names with a partner
+    for name in found.names:
+        info = source.info(name)
+        alike[info.shape, info.dtype].append(name)
+    for one in found.unmatched_source:
+        twin = None
+        if one.severity == ERROR and len(one.shape) > 1 and not isinstance(source, Shapes):
+            array = source[one.name]
+            if array.size and (array != array.flat[0]).any():
+                rivals = alike.get((array.shape, array.dtype), ())
+                twin = next((name for name in rivals if _same_values(array, source[name])), None)
+        if twin is not None:
+            one = replace(one, reason=f"holds the same values as {twin!r}", candidates=(), severity=HARMLESS)
+        yield one
 
 
-def _same_values(array: Array, source: LazyTensors, name: str) -> bool:
-    info = source.info(name)
-    if info.shape != array.shape or info.dtype != array.dtype:
-        return False
-    other = source[name]
+def _same_values(array: Array, other: Array) -> bool:
     return np.array_equal(array[0], other[0]) and np.array_equal(array, other)  # the first row tells most apart
 
 
@@ -126,28 +105,20 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
         WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
     """
     left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
-    needless = {slot.name for slot in _all_slots(left) if _harmless(slot)}
-    entries = [e for e in given if set(e.target) <= target.index.keys() or not needless.issuperset(e.source)]
-    unknown = [name for entry in entries for name in entry.target if name not in target.index]
+    idle = {slot.name for unit in left for slot in unit.stored() if needless(slot)}
+    entries = [e for e in given if set(e.target) <= target.index.keys() or not idle.issuperset(e.source)]
+    unknown = [name for entry in entries for name in entry.target if name not in target]
     if unknown:
         raise WeightMapError(f"the weight map leads to names that the target lacks: {', '.join(unknown)}")
-    taken = {name: entry for entry in entries for name in entry.target}
-    used = {name: entry for entry in entries for name in entry.source}
+    found = given.replaced(entries=entries, order=source)
     known = {u.name: u for u in given.unmatched_source}
-    explain_left = _Explainer(right, taken, {}, "target")
-    explain_right = _Explainer(left, used, {}, "source")
-    return WeightMap(
-        entries,
-        unmatched_source=[known.get(s.name) or explain_left(s) for s in _all_slots(left) if s.name not in used],
-        unmatched_target=[explain_right(s) for s in _all_slots(right) if s.name not in taken],
-        ambiguous=given.ambiguous,
-        order=source,
-        notes=given.notes,
+    explain_left = Explainer(right, found.by_target, {}, "target")
+    explain_right = Explainer(left, found.by_source, {}, "source")
+    ours, theirs = ([slot for unit in units for slot in unit.stored()] for units in (left, right))
+    return found.replaced(
+        unmatched_source=[known.get(s.name) or explain_left(s) for s in ours if s.name not in found],
+        unmatched_target=[explain_right(s) for s in theirs if s.name not in found.by_target],
     )
-
-
-def _all_slots(units: Iterable[Unit]) -> Iterator[Slot]:
-    return (slot for unit in units for slot in unit.slots.values())
 
 
 def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
@@ -157,13 +128,12 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
         WeightMapError: the two have next to nothing in common.
     """
     left, right = fuse(source, target), fuse(target, source)
-    result, spare_left, spare_right = align(left, right)
+    pairs, spare_left, spare_right = align(left, right)
     if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
         more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
-        result.pairs += [Pair(p.source, p.target, p.evidence, False) for p in more.pairs]
-        result.open += more.open
-    _require_related(result, left, right)
-    return _Findings(result, left, right, spare_left, spare_right).weight_map()
+        pairs += [Pair(p.source, p.target, p.evidence, False) for p in more]
+    _require_related(pairs, left, right)
+    return _Findings(pairs, left, right, spare_left, spare_right).weight_map()
 
 
 def _main_place(unit: Unit) -> object:
@@ -173,12 +143,12 @@ def _main_place(unit: Unit) -> object:
     return sizes, len(unit.slots) > 2
 
 
-def _require_related(result: Alignment, left: Sequence[Unit], right: Sequence[Unit]) -> None:
+def _require_related(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequence[Unit]) -> None:
     smaller = min(len(left), len(right))
-    if len(result.pairs) < smaller * _RELATED or not smaller:
+    if len(pairs) < smaller * _RELATED or not smaller:
         raise WeightMapError(
             f"source and target do not belong together: of {len(left)} layers in the source and {len(right)} in the "
-            f"target, only {len(result.pairs)} could be the same by their kinds and shapes"
+            f"target, only {len(pairs)} could be the same by their kinds and shapes"
         )
 
 
@@ -186,7 +156,7 @@ def _require_related(result: Alignment, left: Sequence[Unit], right: Sequence[Un
 class _Findings:
     """Turns an alignment into entries, and what is left over into explanations."""
 
-    result: Alignment
+    pairs: Sequence[Pair]
     left: Sequence[Unit]
     right: Sequence[Unit]
     spare_left: list[Unit]
@@ -197,7 +167,7 @@ class _Findings:
         lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
         lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
         bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
-        for pair in self.result.pairs:
+        for pair in self.pairs:
             paired = list(_slots(pair))
             entries += [_entry(pair, a, b) for a, b in paired]
             done = {id(slot) for both in paired for slot in both}
@@ -205,21 +175,16 @@ class _Findings:
                 for slot in unit.slots.values():
                     if id(slot) not in done:
                         spare.append(slot)
-                        bare.update((part.name, pair) for part in slot.parts or (slot,))
-        order = [slot.name for unit in self.left for slot in _parts(unit)]
+                        bare.update((part.name, pair) for part in slot.stored())
+        order = [slot.name for unit in self.left for slot in unit.stored()]
         position = {name: place for place, name in enumerate(order)}
         entries.sort(key=lambda entry: position[entry.source[0]])
-        ambiguous = [*self._ambiguous(), *self._open()]
-        taken = {name: entry for entry in entries for name in entry.target}
-        given = {name: entry for entry in entries for name in entry.source}
-        explain_left = _Explainer(self.right, taken, bare, "target")
-        explain_right = _Explainer(self.left, given, bare, "source")
-        return WeightMap(
-            entries,
-            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.parts or (slot,)],
-            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.parts or (slot,)],
-            ambiguous=ambiguous,
-            order=order,
+        found = WeightMap(entries, ambiguous=self._ambiguous(), order=order)
+        explain_left = Explainer(self.right, found.by_target, bare, "target")
+        explain_right = Explainer(self.left, found.by_source, bare, "source")
+        return found.replaced(
+            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.stored()],
+            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.stored()],
         )
 
     def _ambiguous(self) -> Iterator[Ambiguity]:
@@ -240,18 +205,9 @@ class _Findings:
                     "their names do not tell which belongs to which",
                 )
 
-    def _open(self) -> Iterator[Ambiguity]:
-        for left, right, reason in self.result.open:
-            yield Ambiguity(_names(left), _names(right), reason)
-
 
 def _names(units: Iterable[Unit]) -> tuple[str, ...]:
-    return tuple(slot.name for unit in units for slot in _parts(unit))
-
-
-def _parts(unit: Unit) -> Iterator[Slot]:
-    """The tensors of a unit as they are stored."""
-    return (part for slot in unit.slots.values() for part in slot.parts or (slot,))
+    return tuple(slot.name for unit in units for slot in unit.stored())
 
 
 def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
@@ -272,7 +228,7 @@ def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
 
 
 def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
-    names = tuple(tuple(part.name for part in slot.parts or (slot,)) for slot in (source, target))
+    names = tuple(tuple(part.name for part in slot.stored()) for slot in (source, target))
     equal = pair.source.path == pair.target.path
     how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
     if pair.evidence == ORDER:
@@ -331,112 +287,3 @@ def _thin_axes(before: Shape, after: Shape) -> Transform | None:
             if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
                 return RemoveAxis(axis)
     return Reshape(before, after)
-
-
-class _Explainer:
-    """Says of a tensor without a partner why it has none, and what came nearest on the other side.
-
-    Args:
-        others: the units of the other side.
-        taken: names of the other side that have a partner → the entry.
-        bare: names of parameters that the partner of their layer lacks → the two layers.
-        side: what the other side is called.
-    """
-
-    def __init__(self, others: Sequence[Unit], taken: dict[str, MapEntry], bare: dict[str, Pair], side: str) -> None:
-        self._taken, self._bare, self._side = taken, bare, side
-        self._slots = [
-            (unit, part) for unit in others for slot in unit.slots.values() for part in slot.parts or (slot,)
-        ]
-        self._by_name = {part.name: (unit, part) for unit, part in self._slots}
-        self._by_word: dict[str, list[int]] = defaultdict(list)
-        for place, (_, part) in enumerate(self._slots):
-            for word in words(part.name):
-                self._by_word[word].append(place)
-
-    def __call__(self, slot: Slot) -> Unmatched:
-        reason = _harmless(slot)
-        if reason:
-            return Unmatched(slot.name, slot.shape, reason, severity=HARMLESS)
-        if slot.name in self._bare:
-            pair = self._bare[slot.name]
-            partner = pair.target if self._side == "target" else pair.source
-            reason = f"{partner.path!r} in the {self._side}, its layer's partner, has no {slot.role}"
-            if self._side == "source":
-                return Unmatched(slot.name, slot.shape, reason)
-            if _may_be_lost(slot, pair):
-                reason += ": these values get lost, and the outputs will differ"
-                return Unmatched(slot.name, slot.shape, reason, severity=LOST)
-            return Unmatched(slot.name, slot.shape, reason + _cure(slot, pair))
-        near = self._nearest(slot)
-        return Unmatched(slot.name, slot.shape, self._reason(slot, near), tuple(part.name for _, part in near))
-
-    def _nearest(self, slot: Slot, count: int = 3) -> list[tuple[Unit, Slot]]:
-        if slot.name in self._by_name:
-            return [self._by_name[slot.name]]
-        own, counted = words(slot.name), numbers(slot.name)
-        places = {place for word in own for place in self._by_word.get(word, ())[:200]}
-        scored = sorted(
-            places,
-            key=lambda place: (
-                -overlap(own, words(self._slots[place][1].name)),
-                numbers(self._slots[place][1].name) != counted,
-                place,
-            ),
-        )
-        return [self._slots[place] for place in scored[:count]]
-
-    def _reason(self, slot: Slot, near: list[tuple[Unit, Slot]]) -> str:
-        if not near:
-            return f"the {self._side} has nothing of this kind and shape, nor of a similar name"
-        other = near[0][1]
-        if other.name in self._taken:
-            entry = self._taken[other.name]
-            partner = entry.source if self._side == "target" else entry.target
-            return f"{other.name!r} already belongs to {', '.join(partner)}"
-        if slot.place[1] != other.place[1]:
-            return f"{other.name!r} has the shape {other.shape}, not {slot.shape}"
-        return f"{other.name!r} has the same shape and another role or kind of layer"
-
-
-def _may_be_lost(slot: Slot, pair: Pair) -> bool:
-    """Whether strictness lets a parameter of the source go, with a warning, for which its layer's partner has no place.
-
-    One thing only: the bias of a layer that is built without as often as with it, such as a convolution before a batch
-    norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
-    two layers compute something else.
-    """
-    return slot.role == "bias" and pair.evidence != ORDER and _both_are(pair, BIAS_IS_OPTIONAL)
-
-
-def _both_are(pair: Pair, families: frozenset[str]) -> bool:
-    """Whether all that the two layers may be, both of them, is among these families."""
-    shared = pair.source.families & pair.target.families
-    return bool(shared) and shared <= families
-
-
-def _cure(slot: Slot, pair: Pair) -> str:
-    """What to do about the bias of a cell whose partner keeps another one only."""
-    kind, _, where = slot.role.partition("_")  # bias_ih_l0: of the inputs, in layer 0
-    half, _, layer = where.partition("_")
-    other = {"ih": "hh", "hh": "ih"}.get(half)
-    name = "_".join(filter(None, (kind, str(other), layer)))
-    if kind != "bias" or not other or name not in pair.target.slots or name not in pair.source.slots:
-        return ""
-    if _both_are(pair, BIASES_ARE_ADDED):
-        ours = pair.source.slots[name].name
-        return f"; this kind of layer adds its biases: add it to {ours!r} in the source first, and leave it out"
-    return ""
-
-
-def _harmless(slot: Slot) -> str:
-    """Why a tensor needs no partner; empty when it needs one."""
-    if slot.tied_to:
-        return f"the same tensor as {slot.tied_to!r}"
-    if slot.role == "batch_count":
-        return _HARMLESS_COUNTER
-    if slot.role not in ("mean", "variance") and (
-        slot.trainable is False or (slot.trainable is None and slot.integral)
-    ):
-        return _HARMLESS_CONSTANT
-    return ""

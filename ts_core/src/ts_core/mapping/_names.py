@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -94,3 +94,18 @@ def distinguishing(paths: Iterable[str]) -> list[frozenset[str]]:
     found = [words(path) for path in paths]
     common = frozenset.intersection(*found) if found else frozenset()
     return [each - common for each in found]
+
+
+def prefix_changer(prefixes: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that exchanges the prefix of a name, at a dot: of those that fit, the longest."""
+    longest_first = sorted(prefixes, key=len, reverse=True)
+
+    def change(name: str) -> str:
+        for old in longest_first:
+            stem = old.rstrip(".")
+            if name == stem or name.startswith(f"{stem}.") or not stem:
+                new = prefixes[old].rstrip(".")
+                return f"{new}.{name[len(stem) :].lstrip('.')}".strip(".")
+        return name
+
+    return change

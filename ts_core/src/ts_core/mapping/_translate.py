@@ -12,8 +12,9 @@ from ts_core.errors import WeightMapError
 from ts_core.frameworks import registry, require_framework
 from ts_core.mapping._inference import read_layers
 from ts_core.mapping._names import wrapper_note, wrapper_prefix
+from ts_core.mapping._nouns import CERTAIN, LIKELY, Ambiguity, MapEntry
 from ts_core.mapping._rules import layer_rules
-from ts_core.mapping._weight_map import CERTAIN, LIKELY, Ambiguity, MapEntry, WeightMap
+from ts_core.mapping._weight_map import WeightMap
 from ts_core.sources import NetworkTensors
 
 _SHOWN = 3  # names that a note lists

@@ -7,11 +7,12 @@ from which :mod:`ts_core.mapping._inference` reads what it can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from ts_core.contract.layers import COUNTER, KINDS, OPTIONAL
 from ts_core.contract.nouns import LayerRule, Parameter, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
@@ -28,11 +29,13 @@ Shape = tuple[int, ...]
 # Roles that take the same place in layers of different kinds; that of a bare 1-D weight in a file is not known.
 _PLACES = {"scale": "weight", "slope": "weight"}
 # What a layer of the other framework may lack without being another layer.
-OPTIONAL_ROLES = frozenset({"batch_count"})
+OPTIONAL_ROLES = frozenset(role for kind in KINDS.values() for role, need in kind.roles.items() if need == COUNTER)
 # Families of layers that add one bias to their result, and that every framework also builds without it.
-BIAS_IS_OPTIONAL = frozenset({"linear", "bilinear", "conv", "conv_transpose"})
+BIAS_IS_OPTIONAL = frozenset(
+    kind.family for kind in KINDS.values() if "weight" in kind.roles and kind.roles.get("bias") == OPTIONAL
+)
 # Families of layers that add their two biases, one of the inputs and one of the hidden state, to each other.
-BIASES_ARE_ADDED = frozenset({"rnn", "rnn_cell", "lstm", "lstm_cell"})
+BIASES_ARE_ADDED = frozenset(kind.family for kind in KINDS.values() if kind.adds_biases)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,6 +69,10 @@ class Slot:
         """What has to agree with the partner: the place in the layer, and the sizes without axes of size 1."""
         return _PLACES.get(self.role, self.role), tuple(size for size in self.canonical if size != 1)
 
+    def stored(self) -> tuple[Slot, ...]:
+        """The tensors that it is stored as: itself, or its parts."""
+        return self.parts or (self,)
+
 
 @dataclass(eq=False, slots=True)
 class Unit:
@@ -85,6 +92,10 @@ class Unit:
     position: int
     lone: bool = False
     slots: dict[str, Slot] = field(default_factory=dict)
+
+    def stored(self) -> Iterator[Slot]:
+        """Its tensors as they are stored."""
+        return (part for slot in self.slots.values() for part in slot.stored())
 
     @property
     def family(self) -> str | None:
@@ -106,10 +117,7 @@ class Unit:
 
 def family(kind: str | None) -> str | None:
     """A kind without what does not matter for its parameters: dimensions, synchronisation, pooling of a lookup."""
-    if kind is None:
-        return None
-    plain = kind.removeprefix("sync_").removesuffix("_bag")
-    return plain[:-2] if plain.endswith(("1d", "2d", "3d")) else plain
+    return kind if kind is None or kind not in KINDS else KINDS[kind].family
 
 
 def compatible(a: Unit, b: Unit) -> bool:

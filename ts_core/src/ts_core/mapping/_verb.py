@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ts_core.errors import ArgumentError
+from ts_core.frameworks import CURES, framework_called, plugins
+from ts_core.mapping._matching import match_sources
+from ts_core.mapping._translate import translate
 from ts_core.mapping._weight_map import WeightMap
+from ts_core.sources import borrowed, open_target
 
 
 def weight_map(
@@ -38,12 +42,7 @@ def weight_map(
         ArgumentTypeError: source or target is none of these.
         WeightMapError: source and target have next to nothing in common, or `rename` made two names one.
     """
-    from ts_core.frameworks import framework_called, plugins
-    from ts_core.mapping._matching import match_sources
-    from ts_core.mapping._translate import translate
-    from ts_core.sources import borrowed, open_target
-
-    if isinstance(target, str) and target in {info.name for info in plugins()} | {"torch", "mindspore", "jax"}:
+    if isinstance(target, str) and target in {*CURES, *(info.name for info in plugins())}:
         if sample_inputs is not None:
             raise ArgumentError("sample_inputs needs a target network; the name of a framework cannot be run")
         with borrowed(source) as opened:

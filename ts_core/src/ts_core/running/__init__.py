@@ -1,4 +1,4 @@
-"""Running a network on given inputs."""
+"""Running a network of any framework on given inputs, and what it returned as arrays."""
 
 from ts_core.running._execution import run, sample_arrays
 

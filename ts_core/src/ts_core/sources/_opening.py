@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import LazyTensors
-from ts_core.errors import ArgumentTypeError, TsError
+from ts_core.errors import ArgumentError, ArgumentTypeError, TsError
 from ts_core.frameworks import parameters, to_numpy
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def open_source(source: object, **options: Any) -> LazyTensors:
 
     Args:
         source: the path of a checkpoint, a network, a mapping of names to tensors, or what this function returned.
-        options: for a path, the keyword arguments of :func:`ts_core.open_checkpoint`.
+        options: for a path, the keyword arguments of :func:`ts_core.open_checkpoint`. A folder of ``.npy`` files is
+            not looked into: a damaged file raises when it, or the whole index, is asked for.
 
     Raises:
         ArgumentTypeError: it is none of these.
@@ -35,12 +37,39 @@ def open_source(source: object, **options: Any) -> LazyTensors:
     if isinstance(source, LazyTensors):
         return source
     if isinstance(source, str | os.PathLike):
-        from ts_core.checkpoints import open_checkpoint
+        from ts_core.checkpoints import open_lazily
 
-        return open_checkpoint(source, **options)
+        return open_lazily(source, **options)
     if isinstance(source, Mapping):
         return TensorMapping(source)
     return NetworkTensors(source)
+
+
+def open_options(parameter: str, options: object, source: object) -> dict[str, Any]:
+    """The options that a caller gave for opening a source, after a check.
+
+    Args:
+        parameter: what the caller's parameter is called, for the message of an error.
+        options: a mapping of keyword arguments of :func:`ts_core.open_checkpoint`, or None.
+        source: what they are to be used for.
+
+    Raises:
+        ArgumentTypeError: they are no mapping.
+        ArgumentError: there is no such option, or the source is no path.
+    """
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise ArgumentTypeError(f"{parameter} must be a dict, not {type(options).__name__}")
+    from ts_core.checkpoints import open_checkpoint
+
+    known = [name for name, given in signature(open_checkpoint).parameters.items() if given.kind is given.KEYWORD_ONLY]
+    unknown = [str(name) for name in options if name not in known]
+    if unknown:
+        raise ArgumentError(f"{parameter}: no option is called {', '.join(unknown)}; there are {', '.join(known)}")
+    if options and not isinstance(source, str | os.PathLike):
+        raise ArgumentError(f"{parameter} say how to open a path, and this is no path but {type(source).__name__}")
+    return dict(options)
 
 
 @contextmanager

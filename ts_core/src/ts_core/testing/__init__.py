@@ -12,7 +12,19 @@ Needs pytest (``pip install "ts-core[testing]"``). A plug-in's tests contain one
 
 from __future__ import annotations
 
-from ts_core.testing.reference import EPSILON, KINDS, WIDTH, Kind
-from ts_core.testing.suite import FEATURES, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.testing._suite import FEATURES, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.testing._vocabulary import vocabulary
+from ts_core.testing.reference import DEFINITIONS, EPSILON, WIDTH, Definition
 
-__all__ = ["EPSILON", "FEATURES", "KINDS", "WIDTH", "FrameworkSuite", "Kind", "LayerCase", "NetCase", "public_classes"]
+__all__ = [
+    "DEFINITIONS",
+    "EPSILON",
+    "FEATURES",
+    "WIDTH",
+    "Definition",
+    "FrameworkSuite",
+    "LayerCase",
+    "NetCase",
+    "public_classes",
+    "vocabulary",
+]

@@ -21,8 +21,8 @@ WIDTH = 4  # features, channels and units of every case: equal on all sides, so 
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A canonical kind of layer.
+class Definition:
+    """What a canonical kind of layer computes, and how the suite tries it.
 
     Attributes:
         settings: how a plug-in's layer of this kind has to be made for the suite, in words.
@@ -196,36 +196,41 @@ def _image(dimensions: int) -> tuple[int, ...]:
 
 
 _NORM = f"{WIDTH} channels, epsilon {EPSILON}"
-KINDS: dict[str, Kind] = {
-    "linear": Kind(f"{WIDTH} to {WIDTH} features, with bias", ((3, WIDTH),), linear),
-    "bilinear": Kind(f"{WIDTH} and {WIDTH} to {WIDTH} features, with bias", ((3, WIDTH), (3, WIDTH)), bilinear),
-    "embedding": Kind(f"{WIDTH} entries of {WIDTH} features", ((3, 5),), embedding, integers=True),
-    "prelu": Kind(f"{WIDTH} channels", (_image(2),), prelu),
-    "multi_head_attention": Kind(
+DEFINITIONS: dict[str, Definition] = {
+    "linear": Definition(f"{WIDTH} to {WIDTH} features, with bias", ((3, WIDTH),), linear),
+    "bilinear": Definition(f"{WIDTH} and {WIDTH} to {WIDTH} features, with bias", ((3, WIDTH), (3, WIDTH)), bilinear),
+    "embedding": Definition(f"{WIDTH} entries of {WIDTH} features", ((3, 5),), embedding, integers=True),
+    "prelu": Definition(f"{WIDTH} channels", (_image(2),), prelu),
+    "multi_head_attention": Definition(
         f"2 heads, {WIDTH} features, with biases; self-attention, the batch before the sequence",
         ((3, 5, WIDTH),),
         multi_head_attention,
     ),
-    "layer_norm": Kind(f"{WIDTH} features, epsilon {EPSILON}", ((3, WIDTH),), layer_norm),
-    "rms_norm": Kind(f"{WIDTH} features, epsilon {EPSILON}", ((3, WIDTH),), rms_norm),
-    "group_norm": Kind(f"2 groups of {_NORM}", (_image(2),), group_norm),
-    "batch_norm1d": Kind(_NORM, ((3, WIDTH),), batch_norm),
-    "rnn_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, rnn_cell),
-    "gru_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, gru_cell),
-    "lstm_cell": Kind(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 3, lstm_cell),
-    "sync_batch_norm": Kind(_NORM, (_image(2),), batch_norm),
+    "layer_norm": Definition(f"{WIDTH} features, epsilon {EPSILON}", ((3, WIDTH),), layer_norm),
+    "rms_norm": Definition(f"{WIDTH} features, epsilon {EPSILON}", ((3, WIDTH),), rms_norm),
+    "group_norm": Definition(f"2 groups of {_NORM}", (_image(2),), group_norm),
+    "batch_norm1d": Definition(_NORM, ((3, WIDTH),), batch_norm),
+    "rnn_cell": Definition(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, rnn_cell),
+    "gru_cell": Definition(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 2, gru_cell),
+    "lstm_cell": Definition(f"{WIDTH} features, {WIDTH} units", ((3, WIDTH),) * 3, lstm_cell),
+    "sync_batch_norm": Definition(_NORM, (_image(2),), batch_norm),
     **{
-        name: Kind(f"one layer, {WIDTH} features, {WIDTH} units, the batch before time", ((3, 5, WIDTH),), compute)
+        name: Definition(
+            f"one layer, {WIDTH} features, {WIDTH} units, the batch before time", ((3, 5, WIDTH),), compute
+        )
         for name, compute in (
             ("rnn", unrolled(rnn_cell, 1)),
             ("gru", unrolled(gru_cell, 1)),
             ("lstm", unrolled(lstm_cell, 2)),
         )
     },
-    **{f"batch_norm{n}d": Kind(_NORM, (_image(n),), batch_norm) for n in (2, 3)},
-    **{f"instance_norm{n}d": Kind(f"{_NORM}, with scale and bias", (_image(n),), instance_norm) for n in (1, 2, 3)},
+    **{f"batch_norm{n}d": Definition(_NORM, (_image(n),), batch_norm) for n in (2, 3)},
     **{
-        f"{name}{n}d": Kind(
+        f"instance_norm{n}d": Definition(f"{_NORM}, with scale and bias", (_image(n),), instance_norm)
+        for n in (1, 2, 3)
+    },
+    **{
+        f"{name}{n}d": Definition(
             f"{WIDTH} to {WIDTH} channels, window {WIDTH} along each axis, stride 1, no padding, with bias",
             (_image(n),),
             compute,

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ts_core.conversion import ConversionReport
+from ts_core.commit import replacing
+from ts_core.conversion import ConversionReport, transfer
 from ts_core.frameworks import fix_random, gradients
 from ts_core.widget._losses import loss_compare
 
@@ -38,8 +39,6 @@ def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
         TypeError: JSON has no form for a part of the object.
         CheckpointWriteError: the file cannot be written (an OSError).
     """
-    from ts_core.commit import replacing
-
     text = json.dumps(obj, indent=2, ensure_ascii=False)
     with replacing(Path(file)) as (temporary,):
         temporary.write_text(text, encoding="utf-8")
@@ -57,6 +56,4 @@ def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> Conversio
         CheckpointError: the file cannot be read.
         WeightMapError: something has no place in the network, which is unchanged.
     """
-    from ts_core.conversion import transfer
-
     return transfer(file, model)

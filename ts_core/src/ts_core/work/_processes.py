@@ -48,10 +48,14 @@ class Crew(Generic[Task, Answer]):
         do: does a task; a function of a module of this package.
         portable: the task with every array in it in hand, for a process that gets an array as the place in its file;
             None when one is unreadable, which is told by who does the task here.
+
+    Attributes:
+        lost: why each worker that is no more could not be kept.
     """
 
     def __init__(self, size: int, do: Callable[[Task], Answer], portable: Callable[[Task], Task | None]) -> None:
         self._do, self._portable = do, portable
+        self.lost: list[str] = []
         self._workers = [_Worker(do) for _ in range(size - 1)] if _can_start() else []
         self._idle: SimpleQueue[_Worker | None] = SimpleQueue()
         for worker in (*[None] * (size - len(self._workers)), *self._workers):
@@ -65,6 +69,7 @@ class Crew(Generic[Task, Answer]):
             return self._do(task) if worker is None or sent is None else worker.do(sent)
         except _WorkerLostError as problem:
             worker = None  # it could not start, or was killed, perhaps for want of memory: we go on without it
+            self.lost.append(str(problem))
             LOGGER.warning("a worker was lost (%s); its share is done in this process", problem)
             return self._do(task)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ts_core.checkpoints._npy import MAGIC, NpyReader, npy_file
+from ts_core.checkpoints._arrays import MAGIC, NpyFiles, npy_file
 from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import OpenOptions
@@ -12,8 +12,8 @@ def _sniff(source: ByteSource) -> bool:
     return source.read(0, len(MAGIC)) == MAGIC
 
 
-def _open(source: ByteSource, options: OpenOptions) -> NpyReader:
-    return NpyReader(npy_file(source.path))
+def _open(source: ByteSource, options: OpenOptions) -> NpyFiles:
+    return npy_file(source.path)
 
 
 FORMAT = Format("npy", (".npy",), _sniff, _open)

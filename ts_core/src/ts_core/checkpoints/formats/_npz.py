@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints._npy import _MAX_HEADER, _Header
+from ts_core.checkpoints._arrays import MAX_HEADER, SUFFIX, Header, read_header
 from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.dtypes import is_native
 from ts_core.contract.files import reading
@@ -22,13 +22,12 @@ from ts_core.errors import CheckpointError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _npy: Any = np.lib.format  # its functions are not typed
-_SUFFIX = ".npy"
 _MAX_INFLATION = 1032  # what deflate can make of a byte, at most
 
 
 def _sniff(source: ByteSource) -> bool:
     """An archive of nothing but arrays. Of a damaged one, whosever it is, the error says what is wrong."""
-    return is_zip(source) and all(entry.name.endswith(_SUFFIX) for entry in read_directory(source))
+    return is_zip(source) and all(entry.name.endswith(SUFFIX) for entry in read_directory(source))
 
 
 class NpzReader:
@@ -39,14 +38,15 @@ class NpzReader:
     def __init__(self, source: ByteSource, options: OpenOptions) -> None:
         path = source.path
         self._file = source
-        self._entries: dict[str, tuple[ZipEntry, _Header]] = {}
+        self._entries: dict[str, tuple[ZipEntry, Header]] = {}
         infos = {}
         for entry in read_directory(self._file):
-            name = entry.name.removesuffix(_SUFFIX)
+            name = entry.name.removesuffix(SUFFIX)
             label = f"{path}: {entry.name}"
             if options.verify and self._crc32(entry) != entry.crc:
                 raise CheckpointError(f"{label}: the checksum is wrong")
-            header = _Header(bytes(self._head(entry)), label)
+            header = read_header(self._head(entry), label)
+            header.require_numbers(label)
             if header.offset + header.nbytes != entry.size:
                 raise CheckpointError(
                     f"{label}: {header.shape} of {header.dtype} does not fill an entry of {entry.size} bytes"
@@ -59,9 +59,9 @@ class NpzReader:
 
     def _head(self, entry: ZipEntry) -> bytes | memoryview:
         if not entry.deflated:
-            return self._file.read(entry.offset, entry.offset + min(entry.size, _MAX_HEADER))
+            return self._file.read(entry.offset, entry.offset + min(entry.size, MAX_HEADER))
         with reading(self._file.path):
-            return _inflate(self._packed(entry), min(entry.size, _MAX_HEADER))
+            return _inflate(self._packed(entry), min(entry.size, MAX_HEADER))
 
     def _crc32(self, entry: ZipEntry) -> int:
         if entry.deflated:
@@ -85,7 +85,7 @@ class NpzReader:
     def read(self, name: str) -> Array:
         """A view of the mapped file, or of what was unpacked."""
         entry, header = self._entries[name]
-        array = header.array(memoryview(self._unpacked(entry)))
+        array = header.array(self._unpacked(entry))
         array.flags.writeable = False
         return array
 
@@ -117,7 +117,7 @@ class NpzWriter:
         _npy.write_array_header_1_0(
             head, {"descr": _npy.dtype_to_descr(little), "fortran_order": False, "shape": array.shape}
         )
-        self._zip.add(name + _SUFFIX, head.getvalue(), array)
+        self._zip.add(name + SUFFIX, head.getvalue(), array)
 
     def finish(self) -> None:
         """Write the directory of the archive."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.recognition import is_instance
+from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 @hookimpl
 def run_network(net: object, inputs: Sequence[Array]) -> tuple[list[str], object] | None:
     """The paths of the modules in the order of their first call, and what the module returned, in evaluation mode."""
-    if not is_instance(net, "torch.nn.Module"):
+    layers = iter_layers(net)
+    if layers is None:
         return None
     import torch
 
     assert isinstance(net, torch.nn.Module)
     order: dict[str, None] = {}
-    modules = dict(net.named_modules())
+    modules: dict[str, Any] = {layer.path: layer.layer for layer in layers}
     training = [module for module in modules.values() if module.training]
 
     def note(path: str) -> Any:

@@ -17,9 +17,9 @@ import mindspore
 import numpy as np
 from mindspore import nn, ops
 
+from ts_core.contract.errors import UnsupportedTensorError
 from ts_core.contract.naming import base_name, check_output_mode, full_suffix, leaf_name, print_line, shown
 from ts_core.contract.saved_files import emit, no_gradient_warning
-from ts_core.errors import UnsupportedTensorError
 from ts_mindspore.tensors import numpy_dtype
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.recognition import is_instance
+from ts_mindspore.networks import iter_layers
 from ts_mindspore.tensors import tensor_from_numpy
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 @hookimpl
 def run_network(net: object, inputs: Sequence[Array]) -> tuple[list[str], object] | None:
     """The paths of the cells in the order of their first call, and what the cell returned, in evaluation mode."""
-    if not is_instance(net, "mindspore.nn.Cell"):
+    layers = iter_layers(net)
+    if layers is None:
         return None
     import mindspore
 
     assert isinstance(net, mindspore.nn.Cell)
     order: dict[str, None] = {}
-    cells = dict(net.cells_and_names())
+    cells: dict[str, Any] = {layer.path: layer.layer for layer in layers}
     training = [cell for cell in cells.values() if cell.training]
 
     def note(path: str) -> Any:

@@ -1,0 +1,123 @@
+"""Why a tensor has no partner, what came nearest to it, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from ts_core.mapping._alignment import ORDER, Pair
+from ts_core.mapping._names import numbers, overlap, words
+from ts_core.mapping._nouns import HARMLESS, LOST, MapEntry, Unmatched
+from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit
+
+_COUNTER = "a counter that the other framework does not keep"
+_CONSTANT = "a constant, which the other side computes itself"
+
+
+class Explainer:
+    """Says of a tensor without a partner why it has none, and what came nearest on the other side.
+
+    Args:
+        others: the units of the other side.
+        taken: names of the other side that have a partner → the entry.
+        bare: names of parameters that the partner of their layer lacks → the two layers.
+        side: what the other side is called.
+    """
+
+    def __init__(
+        self, others: Iterable[Unit], taken: Mapping[str, MapEntry], bare: Mapping[str, Pair], side: str
+    ) -> None:
+        self._taken, self._bare, self._side = taken, bare, side
+        self._slots = [slot for unit in others for slot in unit.stored()]
+        self._by_name = {slot.name: slot for slot in self._slots}
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        for place, slot in enumerate(self._slots):
+            for word in words(slot.name):
+                self._by_word[word].append(place)
+
+    def __call__(self, slot: Slot) -> Unmatched:
+        reason = needless(slot)
+        if reason:
+            return Unmatched(slot.name, slot.shape, reason, severity=HARMLESS)
+        if slot.name in self._bare:
+            pair = self._bare[slot.name]
+            partner = pair.target if self._side == "target" else pair.source
+            reason = f"{partner.path!r} in the {self._side}, its layer's partner, has no {slot.role}"
+            if self._side == "source":
+                return Unmatched(slot.name, slot.shape, reason)
+            if _may_be_lost(slot, pair):
+                reason += ": these values get lost, and the outputs will differ"
+                return Unmatched(slot.name, slot.shape, reason, severity=LOST)
+            return Unmatched(slot.name, slot.shape, reason + _cure(slot, pair))
+        near = self._nearest(slot)
+        return Unmatched(slot.name, slot.shape, self._reason(slot, near), tuple(one.name for one in near))
+
+    def _nearest(self, slot: Slot, count: int = 3) -> list[Slot]:
+        if slot.name in self._by_name:
+            return [self._by_name[slot.name]]
+        own, counted = words(slot.name), numbers(slot.name)
+        places = {place for word in own for place in self._by_word.get(word, ())[:200]}
+        scored = sorted(
+            places,
+            key=lambda place: (
+                -overlap(own, words(self._slots[place].name)),
+                numbers(self._slots[place].name) != counted,
+                place,
+            ),
+        )
+        return [self._slots[place] for place in scored[:count]]
+
+    def _reason(self, slot: Slot, near: list[Slot]) -> str:
+        if not near:
+            return f"the {self._side} has nothing of this kind and shape, nor of a similar name"
+        other = near[0]
+        if other.name in self._taken:
+            entry = self._taken[other.name]
+            partner = entry.source if self._side == "target" else entry.target
+            return f"{other.name!r} already belongs to {', '.join(partner)}"
+        if slot.place[1] != other.place[1]:
+            return f"{other.name!r} has the shape {other.shape}, not {slot.shape}"
+        return f"{other.name!r} has the same shape and another role or kind of layer"
+
+
+def _may_be_lost(slot: Slot, pair: Pair) -> bool:
+    """Whether strictness lets a parameter of the source go, with a warning, for which its layer's partner has no place.
+
+    One thing only: the bias of a layer that is built without as often as with it, such as a convolution before a batch
+    norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
+    two layers compute something else.
+    """
+    return slot.role == "bias" and pair.evidence != ORDER and _both_are(pair, BIAS_IS_OPTIONAL)
+
+
+def _both_are(pair: Pair, families: frozenset[str]) -> bool:
+    """Whether all that the two layers may be, both of them, is among these families."""
+    shared = pair.source.families & pair.target.families
+    return bool(shared) and shared <= families
+
+
+def _cure(slot: Slot, pair: Pair) -> str:
+    """What to do about the bias of a cell whose partner keeps another one only."""
+    kind, _, where = slot.role.partition("_")  # bias_ih_l0: of the inputs, in layer 0
+    half, _, layer = where.partition("_")
+    other = {"ih": "hh", "hh": "ih"}.get(half)
+    name = "_".join(filter(None, (kind, str(other), layer)))
+    if kind != "bias" or not other or name not in pair.target.slots or name not in pair.source.slots:
+        return ""
+    if _both_are(pair, BIASES_ARE_ADDED):
+        ours = pair.source.slots[name].name
+        return f"; this kind of layer adds its biases: add it to {ours!r} in the source first, and leave it out"
+    return ""
+
+
+def needless(slot: Slot) -> str:
+    """Why a tensor needs no partner; empty when it needs one."""
+    if slot.tied_to:
+        return f"the same tensor as {slot.tied_to!r}"
+    if slot.role == "batch_count":
+        return _COUNTER
+    if slot.role not in ("mean", "variance") and (
+        slot.trainable is False or (slot.trainable is None and slot.integral)
+    ):
+        return _CONSTANT
+    return ""

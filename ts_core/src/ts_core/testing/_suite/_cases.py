@@ -1,0 +1,71 @@
+"""What an author tells the suite: cases, and what a framework may lack."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+#: What a framework may lack, and its plug-in then declares in :attr:`FrameworkSuite.absent`.
+FEATURES: Mapping[str, str] = {
+    "buffers": "networks keep arrays that are no parameters, such as a running mean",
+    "no dense array": "there are tensors that no dense array can hold, such as sparse ones",
+    "gradients": "gradients of a network's parameters can be had",
+    "on_gradient": "the gradient of an intermediate tensor can be watched",
+    "seed": "there is a global random generator",
+    "tied": "a network can use one tensor in several places",
+    "views": "a tensor can be a strided view of another one",
+    "file format": "the framework has a checkpoint format of its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NetCase:
+    """A network, and what is to be found in it.
+
+    Attributes:
+        make: a new network with parameters of its own at each call.
+        parameters: (name, path of the layer, kind, role) in definition order, buffers included.
+        layers: the paths of all layers in definition order, ``""`` for the network itself first, a shared layer at
+            each of its places. One network tells them; where they are left out, only their owners are checked.
+    """
+
+    make: Callable[[], object]
+    parameters: Sequence[tuple[str, str, str | None, str | None]]
+    layers: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCase:
+    """One layer that the plug-in has a rule for.
+
+    Attributes:
+        kind: its canonical kind. Where it has a definition, the layer is made as `settings` there says, and the
+            suite compares what it computes with the definition.
+        make: a new layer with parameters of its own at each call.
+        runs: whether the framework can compute it where the suite runs.
+    """
+
+    kind: str
+    make: Callable[[], object]
+    runs: bool = True
+
+
+def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = ()) -> list[type]:
+    """The layer classes that a module offers under public names.
+
+    Args:
+        namespace: the framework's module, ``torch.nn``.
+        base: the class of all networks; itself left out.
+        creating: how source code makes a parameter or buffer, ``"register_buffer("``. With it, only those classes are
+            answered whose source, or that of a class they derive from, does so.
+    """
+    members = (member for name, member in inspect.getmembers(namespace, inspect.isclass) if not name.startswith("_"))
+    classes = {cls: None for cls in members if issubclass(cls, base) and cls is not base}  # under each name, once
+    return [cls for cls in classes if not creating or _source_has(cls, base, creating)]
+
+
+def _source_has(cls: type, base: type, words: Sequence[str]) -> bool:
+    sources = (inspect.getsource(ancestor) for ancestor in cls.__mro__ if ancestor not in base.__mro__)
+    return any(word in source for source in sources for word in words)

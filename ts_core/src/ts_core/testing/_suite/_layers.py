@@ -1,0 +1,112 @@
+"""Tests of the layer rules: kinds, roles and layouts, proved by what a layer computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ts_core.contract.layers import KINDS
+from ts_core.contract.nouns import LayerRule
+from ts_core.contract.recognition import is_class
+from ts_core.testing._suite._base import Suite
+from ts_core.testing._suite._cases import LayerCase
+from ts_core.testing._suite._promises import as_tuple, promise, same
+from ts_core.testing.reference import DEFINITIONS
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class LayerTests(Suite):
+    """The table of layers says what the layers are."""
+
+    def test_rules(self) -> None:
+        """Each rule has its roles once, lays out only roles it has, and names a class of the framework."""
+        for rule in self.hook("layer_rules")():
+            promise(isinstance(rule, LayerRule), "layer_rules are LayerRules", f"{rule!r}")
+            roles = list(rule.roles.values())
+            promise(len(set(roles)) == len(roles), "each role of a rule comes once", f"{rule}")
+            promise(set(rule.layout) <= set(roles), "a layout is for a role that the rule has", f"{rule}")
+            kind = KINDS.get(rule.kind)
+            if kind is None:
+                promise(False, "a rule is for a kind of KINDS in ts_core.contract.layers", f"{rule.cls}: {rule.kind!r}")
+                continue
+            for what, strange in (
+                ("roles", [role for role in roles if not kind.knows(role)]),
+                ("settings", [setting for setting in rule.settings if setting not in kind.settings]),
+            ):
+                promise(not strange, f"{what} of a rule are those of its kind in KINDS", f"{rule.cls}: {strange}")
+            promise(rule.cls.partition(".")[0] in self.packages, "a rule is for a class of the framework", rule.cls)
+
+    def test_every_rule_has_a_case(self) -> None:
+        """`layers()` has a case for every rule, so that each one is proved, or the rule is listed in `unproved`."""
+        rules = list(self.hook("layer_rules")())
+        unknown = [case.kind for case in self.layers() if case.kind not in KINDS]
+        promise(not unknown, "a LayerCase is of a kind of ts_core.contract.layers.KINDS", f"{unknown}")
+        layers = [(case.kind, type(case.make())) for case in self.layers()]
+        unproved = [
+            f"{rule.cls} as {rule.kind}"
+            for rule in rules
+            if rule.cls not in self.unproved
+            and not any(
+                kind == rule.kind and any(is_class(base, rule.cls) for base in cls.__mro__) for kind, cls in layers
+            )
+        ]
+        promise(not unproved, "every rule has a LayerCase", ", ".join(unproved))
+
+    def test_every_class_has_a_rule(self) -> None:
+        """Every layer class with parameters has a rule, or is listed in `gaps` with the reason."""
+        rules = [rule.cls for rule in self.hook("layer_rules")()]
+        unknown = [
+            f"{cls.__module__}.{cls.__qualname__}"
+            for cls in self.layer_classes()
+            if not any(is_class(base, name) for base in cls.__mro__ for name in (*rules, *self.gaps))
+        ]
+        promise(not unknown, "every layer class with parameters has a rule or is a declared gap", ", ".join(unknown))
+
+    def test_layer(self, layer_case: LayerCase) -> None:
+        """Every parameter of a layer that has a rule is known by kind and role."""
+        layer = layer_case.make()
+        found = self.parameters(layer)
+        promise(bool(found), f"a {layer_case.kind} layer has parameters", f"{type(layer)}")
+        for parameter in found:
+            promise(parameter.layer == "", "a layer that is itself the network owns its parameters", f"{parameter}")
+            promise(parameter.kind == layer_case.kind, f"the layer is a {layer_case.kind}", f"{parameter}")
+            promise(parameter.role is not None, "every parameter of the layer has a role", f"{parameter}")
+
+    def test_layout_is_invertible(self, layer_case: LayerCase) -> None:
+        """Stored layout → canonical → stored layout is the identity, for arrays and for shapes."""
+        for parameter in self.parameters(layer_case.make()):
+            if parameter.layout is not None:
+                array = np.arange(np.prod(parameter.shape)).reshape(parameter.shape)
+                (canonical,) = parameter.layout.inverse().apply(array)
+                (back,) = parameter.layout.apply(canonical)
+                same(back, array, f"the layout of {parameter.name} is invertible")
+                (shape,) = parameter.layout.inverse().shapes(parameter.shape)
+                promise(shape == canonical.shape, f"the layout of {parameter.name} works on shapes", f"{shape}")
+
+    def test_layer_computes_its_kind(self, defined_case: LayerCase) -> None:
+        """Filled through its roles and layouts, the layer computes what its canonical kind is defined to compute."""
+        kind = DEFINITIONS[defined_case.kind]
+        layer, arrays = self.filled(defined_case.make())
+        roles: dict[str, Array] = {}
+        for parameter in self.parameters(layer):
+            array = arrays[parameter.name].astype(np.float64)
+            assert parameter.role is not None
+            roles[parameter.role] = parameter.layout.inverse().apply(array)[0] if parameter.layout else array
+        rng = np.random.default_rng(11)
+        inputs = [
+            rng.integers(0, 4, shape) if kind.integers else rng.standard_normal(shape).astype(np.float32)
+            for shape in kind.inputs
+        ]
+        try:
+            expected = kind.compute(roles, *(x if kind.integers else x.astype(np.float64) for x in inputs))
+        except KeyError as role:
+            promise(False, f"a {defined_case.kind} has the roles of its definition", f"{role} is not in {list(roles)}")
+        computed = self.run(defined_case.kind, layer, *inputs)
+        for ours, theirs in zip(as_tuple(expected), as_tuple(computed), strict=True):
+            promise(
+                ours.shape == np.shape(theirs) and np.allclose(ours, theirs, rtol=1e-4, atol=1e-4),
+                f"roles and layouts of the rule for {defined_case.kind} mean what the kind defines",
+                f"largest difference {np.abs(ours - theirs).max() if ours.shape == np.shape(theirs) else 'of shapes'}",
+            )

@@ -1,0 +1,124 @@
+"""Tasks spread over threads, processes of our own, or an executor of the caller's; and how far they have come."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, islice
+from typing import TYPE_CHECKING, TypeVar
+
+from ts_core.errors import ArgumentError, ArgumentTypeError, TsError, WorkerWarning, warn
+from ts_core.work._processes import Crew
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+_PENDING = 64  # tasks handed at a time to an executor, whose number of workers is not known
+
+
+def run(
+    tasks: Iterable[Task],
+    do: Callable[[Task], Answer],
+    *,
+    threads: int,
+    processes: int = 1,
+    portable: Callable[[Task], Task | None] = lambda task: task,
+    executor: Executor | None = None,
+    error: type[TsError] = TsError,
+) -> Generator[Answer, None, None]:
+    """The answers to all tasks, as they come. To be closed: what has not begun is then dropped.
+
+    Args:
+        tasks: made when there is somebody to do them.
+        do: does one; for other processes a function of a module.
+        threads: how many, without an executor; 1: the thread that asks.
+        processes: how many in all, instead of so many threads; see :class:`Crew`.
+        portable: what goes to another process of ours instead of a task.
+        executor: does them all; it is not shut down.
+        error: raised when the executor loses its workers.
+    """
+    todo = iter(tasks)
+    head = list(islice(todo, 2))
+    if executor is None and (threads == 1 or len(head) < 2):
+        yield from map(do, chain(head, todo))
+        return
+
+    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ThreadPoolExecutor, wait
+
+    with ExitStack() as ours:  # left by Ctrl-C as well: what has not begun is dropped, what has ends within a task
+        pool, limit, crew = executor, _PENDING, None
+        if processes > 1:
+            threads, crew = processes, ours.enter_context(closing(Crew(processes, do, portable)))
+        if pool is None:
+            pool, limit = ThreadPoolExecutor(threads), 2 * threads
+            ours.callback(pool.shutdown, wait=True, cancel_futures=True)
+        pending: set[Future[Answer]] = set()
+        ours.callback(lambda: [future.cancel() for future in pending])
+        no_more: list[Task | None] = [None]
+        try:
+            for task in chain(head, todo, no_more):
+                if task is not None:
+                    pending.add(pool.submit(crew.do if crew else do, task))
+                while pending and (task is None or len(pending) >= limit):
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+        except BrokenExecutor as problem:
+            raise error(f"the executor lost its workers: {problem}") from problem
+    if crew and crew.lost:
+        warn(WorkerWarning(f"workers were lost: {len(crew.lost)}; their share was done here ({crew.lost[0]})"))
+
+
+def check_workers(workers: object, executor: object) -> None:
+    """Check what a caller asked for.
+
+    Raises:
+        ArgumentTypeError: `workers` is no int, or `executor` no executor.
+        ArgumentError: `workers` is less than 1.
+    """
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ArgumentTypeError(f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}")
+    if workers is None:
+        return
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        raise ArgumentTypeError(f"workers must be an int, not {type(workers).__name__}")
+    if workers < 1:
+        raise ArgumentError(f"workers must be at least 1, not {workers}")
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def shares_memory(executor: Executor | None) -> bool:
+    """Whether who does the tasks sees the objects of this process."""
+    if executor is None:
+        return True
+    from concurrent.futures import ThreadPoolExecutor
+
+    return isinstance(executor, ThreadPoolExecutor)
+
+
+@contextmanager
+def progress_bar(total: int, unit: str, shown: bool | None) -> Iterator[Callable[[], object]]:
+    """A function to call after each of so many steps, which moves a bar on stderr.
+
+    Args:
+        total: how many steps.
+        unit: what a step is.
+        shown: whether there is a bar; None: when stderr is a terminal.
+    """
+    if sys.stderr is None or not (sys.stderr.isatty() if shown is None else shown):  # None: a program without a console
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, file=sys.stderr, unit=unit) as bar:
+        yield bar.update
