@@ -11,6 +11,7 @@ import functools
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,8 @@ class _Descriptor:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __del__(self) -> None:
-        os.close(self.number)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
 
 
 # id(map) → its descriptor, the least recently used first. Each step is one operation of a dictionary, so that threads
