@@ -65,9 +65,10 @@ def test_integers_in_and_nothing_to_learn():
     assert {key[:2] for key in seen.gradients} == {(0, "outputs"), (1, "outputs")}
 
 
-def test_what_is_recomputed_on_the_way_back_is_told_once():
+def test_cells_that_are_recomputed_on_the_way_back_are_run_once():
     net = nets.Failing(rescued=True)
     net.last.recompute()
     trace(net, X, seen := Recorder(), training=True, loss=nets.total)
     assert [call.path for call in seen.calls] == ["", "body", "body.0", "body.1", "last"]
     assert (4, "outputs", ()) in seen.gradients
+    assert net.last._recompute_cell is not None

@@ -86,6 +86,9 @@ class _Run:
         with contextlib.ExitStack() as hooks:
             for layer in self._calls.layers:
                 cell: Any = layer.layer
+                if getattr(cell, "_recompute_cell", None) is not None:  # it would hide what is inside
+                    cell.__dict__["_recompute_cell"] = None
+                    hooks.callback(cell.__dict__.pop, "_recompute_cell")
                 hooks.callback(cell.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
                 if (
                     cell.has_bprop
