@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
+from ts_core.contract.byte_sources import release
 from ts_core.contract.dtypes import dtype_name, dtype_of
+from ts_core.contract.files import RELEASED, pieces
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._report import ConversionReport, ConversionRow, left_out_rows, mapped_rows, unchanged_rows
@@ -98,17 +100,18 @@ def convert(
     place = Path(destination)
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
+        passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
         rows: tuple[ConversionRow, ...]
         notes: list[str] = []
         if found is None:
-            translated: LazyTensors = tensors
+            translated: LazyTensors = passing
             rows = unchanged_rows(tensors.index)
             notes.append(UNCHANGED)
         else:
             _require_complete(found, tensors.index, given[0])
             warn(found)
-            translated = found.apply(tensors)
+            translated = found.apply(passing)
             rows = mapped_rows(tensors.index, translated, found.entries)
             rows += left_out_rows(tensors.index, found.unmatched_source)
             place_of = {name: number for number, name in enumerate(tensors.index)}
@@ -117,8 +120,13 @@ def convert(
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
         with _progress(result.index, place, progress) as advance:
+
+            def written(nbytes: int) -> None:
+                passing.let_go()
+                advance(nbytes)
+
             dropped = write_checkpoint(
-                result, place, format=chosen.name, max_shard_size=max_shard_size, progress=advance
+                result, place, format=chosen.name, max_shard_size=max_shard_size, progress=written
             )
         if dropped:
             notes.append(f"Metadata that the format {chosen.name!r} cannot hold was dropped: {', '.join(dropped)}")
@@ -185,7 +193,41 @@ class CastTensors(LazyTensors):
 
     def read(self, name: str) -> Array:
         """One tensor; a copy if its dtype changes."""
-        return self._source.read(name).astype(self._index[name].dtype, copy=False)
+        array, dtype = self._source.read(name), self._index[name].dtype
+        if array.dtype == dtype:
+            return array
+        flat, position = np.empty(array.size, dtype), 0
+        for piece in pieces(array) if array.size else ():
+            flat[position : position + piece.size] = piece.reshape(-1)
+            position += piece.size
+            if array.flags.c_contiguous:  # otherwise the next piece may need its pages again
+                release(piece)
+        return flat.reshape(array.shape)
+
+
+class _Passing(LazyTensors):
+    """A source of which nothing stays in memory that has passed: the pages of a mapped file are let go of."""
+
+    def __init__(self, source: LazyTensors) -> None:
+        self._source = source
+        self._arrays: list[Array] = []
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """That of the source."""
+        return self._source.index
+
+    def read(self, name: str) -> Array:
+        """One tensor of the source."""
+        array = self._source.read(name)
+        if array.nbytes >= RELEASED:
+            self._arrays.append(array)
+        return array
+
+    def let_go(self) -> None:
+        """What was read so far is not needed any more."""
+        while self._arrays:
+            release(self._arrays.pop())
 
 
 def _with_cast(row: ConversionRow, before: CheckpointIndex, after: CheckpointIndex) -> ConversionRow:
