@@ -16,7 +16,7 @@ from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
 from ts_core.contract.byte_sources import release
 from ts_core.contract.dtypes import dtype_name, dtype_of
 from ts_core.contract.files import RELEASED, pieces
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._report import ConversionReport, ConversionRow, left_out_rows, mapped_rows, unchanged_rows
 from ts_core.errors import ArgumentError, WeightMapError
@@ -183,7 +183,7 @@ class CastTensors(LazyTensors):
         infos = {}
         for name, info in source.index.items():
             dtype = dtypes.get(dtype_name(info.dtype), info.dtype)
-            infos[name] = TensorInfo(name, info.shape, dtype, math.prod(info.shape) * dtype.itemsize)
+            infos[name] = replace(info, dtype=dtype, nbytes=math.prod(info.shape) * dtype.itemsize)
         self._index = CheckpointIndex(infos, source.index.metadata)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -63,12 +63,15 @@ class ConversionReport(Tabular[ConversionRow]):
         notes: what else is to be known: that names stayed as they were, which metadata was dropped.
         source_framework: for the titles of the table; ``None`` when it is unknown.
         target_framework: for the titles of the table; ``None`` when it is unknown.
+        network: of ``ts.transfer``, the network that holds the weights: the one that was given, unless its framework
+            makes a new one; else ``None``.
     """
 
     rows: tuple[ConversionRow, ...]
     notes: tuple[str, ...] = ()
     source_framework: str | None = None
     target_framework: str | None = None
+    network: object = field(default=None, repr=False, compare=False)
 
     def table(self) -> str:
         """The rows as a table, without the notes."""

@@ -38,7 +38,8 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             need no partner.
 
     Returns:
-        One row for each parameter; true when all of them arrived.
+        One row for each parameter; true when all of them arrived. Its ``network`` holds the weights: of a framework
+        whose networks cannot change a new one.
 
     Warns:
         WeightMapWarning: biases get lost, or layers were matched by order alone.
@@ -64,8 +65,8 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             raise WeightMapError(_summary(problems))
         warn(found)
         arrays = {name: mapped[name] for name in mapped if name in places and name not in wrong}
-        load_parameters(net, arrays, strict=False)
-        return _report(found, mapped, tensors.index, wrong)
+        result = load_parameters(net, arrays, strict=False)
+        return dataclasses.replace(_report(found, mapped, tensors.index, wrong), network=result.network)
 
 
 def _summary(problems: list[str]) -> str:

@@ -127,6 +127,8 @@ class PluginRegistry:
         for field in ("name", "distribution", "title", "cure"):
             if not isinstance(getattr(info, field), str):
                 raise PluginError(f"FrameworkInfo.{field} is {getattr(info, field)!r}, not a str")
+        if not (info.file_name is None or callable(info.file_name)):
+            raise PluginError(f"FrameworkInfo.file_name is {info.file_name!r}, not a function")
         for field, kind in (("classes", str), ("tags", str), ("formats", Format)):
             value = getattr(info, field)
             if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
@@ -174,6 +176,10 @@ class PluginRegistry:
     def infos(self) -> list[FrameworkInfo]:
         """Every plug-in found, working or not, in the order in which they are asked."""
         return list(self._infos)
+
+    def info(self, plugin: str) -> FrameworkInfo:
+        """What the plug-in of this entry point says of its framework."""
+        return self._working[plugin]
 
     def who_answers(self) -> dict[str, tuple[str, ...]]:
         """Hook → the entry-point names of the plug-ins that implement it, in the order in which they are asked."""

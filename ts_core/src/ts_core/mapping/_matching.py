@@ -51,7 +51,8 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
         WeightMapError: the two have next to nothing in common.
         ArgumentError: sample inputs are given, and one of the two is no network.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     if sample_inputs is not None:
         inputs = as_inputs(sample_inputs)
         (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
@@ -104,7 +105,8 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
     Raises:
         WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     idle = {slot.name for unit in left for slot in unit.stored() if needless(slot)}
     entries = [e for e in given if set(e.target) <= target.index.keys() or not idle.issuperset(e.source)]
     unknown = [name for entry in entries for name in entry.target if name not in target]

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import signature
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex, Parameter, Place, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, TsError
 from ts_core.frameworks import parameters, to_numpy
@@ -125,7 +126,7 @@ class NetworkTensors(LazyTensors):
         self.parameters = parameters(net)
         persistent = [parameter for parameter in self.parameters if parameter.persistent]
         self._values = {parameter.name: parameter.value for parameter in persistent}
-        self._index = CheckpointIndex({p.name: TensorInfo(p.name, p.shape, p.dtype, _nbytes(p)) for p in persistent})
+        self._index = CheckpointIndex({p.name: _info(p) for p in persistent})
 
     @property
     def index(self) -> CheckpointIndex:
@@ -137,8 +138,6 @@ class NetworkTensors(LazyTensors):
         return to_numpy(self._values[name])
 
 
-def _nbytes(parameter: Any) -> int:
-    count = parameter.dtype.itemsize
-    for size in parameter.shape:
-        count *= size
-    return int(count)
+def _info(p: Parameter) -> TensorInfo:
+    place = Place(p.layer, p.kind, p.role, p.layout) if p.kind and p.role else None
+    return TensorInfo(p.name, p.shape, p.dtype, prod(p.shape) * p.dtype.itemsize, place)
