@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Executor
+from typing import Any
 
 from ts_core.comparison import (
     NamePair,
@@ -22,9 +23,6 @@ from ts_core.errors import ArgumentTypeError
 from ts_core.log import user_logger
 from ts_core.migrator._given import StrPath
 from ts_core.reporting import require_folder, write_text
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 
 def compare_npy_dir(
