@@ -115,30 +115,21 @@ def status(source: str, target: str, value_converted: bool = False) -> str:
     return "; ".join(words) or CONSISTENT
 
 
-def unchanged_rows(source: CheckpointIndex) -> tuple[ConversionRow, ...]:
-    """The rows of a conversion without a weight map."""
-    return tuple(ConversionRow(name, name, CONSISTENT, info.shape, info.shape) for name, info in source.items())
-
-
 def mapped_rows(
-    source: CheckpointIndex, target: LazyTensors | CheckpointIndex, entries: Iterable[MapEntry]
+    source: CheckpointIndex, target: LazyTensors, entries: Iterable[MapEntry], left_out: Iterable[Unmatched] = ()
 ) -> tuple[ConversionRow, ...]:
-    """The rows of a conversion through a weight map: one for each pair of names that an entry connects.
+    """The rows of a conversion through a weight map, in the order of the source.
 
-    Args:
-        source: the index of the source.
-        target: the source seen through the map, or its index.
-        entries: the entries of the map.
+    There is one for each pair of names that an entry connects, and one for what the source has and the target has not,
+    for a good reason or to the user's loss. `target` is the source seen through the map.
     """
-    index = target if isinstance(target, CheckpointIndex) else target.index
-    order = {name: position for position, name in enumerate(source)}
     rows = [
         ConversionRow(
             name,
             becomes,
             status(name, becomes, entry.transform is not None),
             source[name].shape,
-            index[becomes].shape,
+            target.index[becomes].shape,
             str(entry.transform or ""),
             entry.how,
             entry.certainty,
@@ -147,19 +138,9 @@ def mapped_rows(
         for name in entry.source
         for becomes in entry.target
     ]
+    for one in left_out:
+        if one.name in source:
+            words = f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}"
+            rows.append(ConversionRow(one.name, None, words, source[one.name].shape, None))
+    order = {name: position for position, name in enumerate(source)}
     return tuple(sorted(rows, key=lambda row: order[str(row.source)]))
-
-
-def left_out_rows(source: CheckpointIndex, unmatched: Iterable[Unmatched]) -> tuple[ConversionRow, ...]:
-    """The rows of what the source has and the target has not: for a good reason, or to the user's loss."""
-    return tuple(
-        ConversionRow(
-            one.name,
-            None,
-            f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}",
-            source[one.name].shape,
-            None,
-        )
-        for one in unmatched
-        if one.name in source
-    )
