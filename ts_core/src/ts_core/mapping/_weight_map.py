@@ -76,13 +76,8 @@ class WeightMap(Tabular[MapRow]):
     ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves it out on purpose,
     which nothing complains of any more. Everything else gives a new map. Two maps are equal when they are the same one.
 
-    Args:
-        entries: the steps of the map.
-        unmatched_source: what the source has and the target has no place for.
-        unmatched_target: what the target has and the source does not provide.
-        ambiguous: where several partners were equally good.
-        order: the names of the source in its order; by default that of the entries.
-        notes: what else the reader of the map should know: tied weights, a prefix that was taken off.
+    What it is made of is said by the properties of the same names; `order` are the names of the source in its order, by
+    default that of the entries.
 
     Raises:
         WeightMapError: two entries use the same source name, or lead to the same target name.
@@ -123,7 +118,7 @@ class WeightMap(Tabular[MapRow]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else the reader of the map should know."""
+        """What else the reader of the map should know: tied weights, a prefix that was taken off."""
         return self._content.notes
 
     @property
