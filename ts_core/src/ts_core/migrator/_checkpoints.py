@@ -11,7 +11,7 @@ from ts_core.comparison import Report, Tolerances, check_tolerances, compare_ope
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.mapping import WeightMap
-from ts_core.migrator._given import GivenMap, StrPath, converted, given_map
+from ts_core.migrator._weights import GivenMap, StrPath, converted, given_map
 from ts_core.sources import open_source
 
 

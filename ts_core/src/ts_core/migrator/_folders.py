@@ -21,7 +21,7 @@ from ts_core.comparison import (
 )
 from ts_core.errors import ArgumentTypeError
 from ts_core.log import user_logger
-from ts_core.migrator._given import StrPath
+from ts_core.migrator._weights import StrPath
 from ts_core.reporting import require_folder, write_text
 
 
