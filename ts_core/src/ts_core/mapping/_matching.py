@@ -216,13 +216,11 @@ def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
 def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
     names = tuple(tuple(part.name for part in slot.stored()) for slot in (source, target))
     equal = pair.source.path == pair.target.path
-    how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
     if pair.evidence == ORDER:
-        certainty = GUESS
-    elif pair.sound and (equal or _same_words(pair)):
-        certainty = CERTAIN
+        how, certainty = "order", GUESS
     else:
-        certainty = LIKELY
+        how = "equal name" if equal else "alignment"
+        certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
     return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
 
 
@@ -264,12 +262,9 @@ def _thin_axes(before: Shape, after: Shape) -> Transform | None:
     """From one shape to another that differs in axes of size 1, which hold no order of elements."""
     if before == after:
         return None
-    if len(after) == len(before) + 1:
-        for axis in range(len(after)):
-            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
-                return InsertAxis(axis)
-    if len(before) == len(after) + 1:
-        for axis in range(len(before)):
-            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
-                return RemoveAxis(axis)
+    for axis in range(max(len(before), len(after))):
+        if (*before[:axis], 1, *before[axis:]) == after:
+            return InsertAxis(axis)
+        if (*after[:axis], 1, *after[axis:]) == before:
+            return RemoveAxis(axis)
     return Reshape(before, after)

@@ -258,13 +258,8 @@ class WeightMap(Tabular[MapRow]):
         """The map from the target back to the source."""
         return WeightMap(
             (
-                dataclasses.replace(
-                    entry,
-                    source=entry.target,
-                    target=entry.source,
-                    transform=entry.transform.inverse() if entry.transform else None,
-                )
-                for entry in self.entries
+                MapEntry(e.target, e.source, e.transform.inverse() if e.transform else None, e.how, e.certainty)
+                for e in self.entries
             ),
             unmatched_source=self.unmatched_target,
             unmatched_target=self.unmatched_source,
@@ -304,14 +299,9 @@ class WeightMap(Tabular[MapRow]):
             WeightMapError: a source name is missing or unknown, or two lead to one target; the message names them.
         """
         known, values = self.to_pair()
-        problems = [
-            f"{verb} {', '.join(strays)}"
-            for verb, strays in (
-                ("dropped", [n for n in known if n not in names]),
-                ("added", [n for n in names if n not in known]),
-            )
-            if strays
-        ]
+        dropped, added = ([n for n in some if n not in others] for some, others in ((known, names), (names, known)))
+        strays = (("dropped", dropped), ("added", added))
+        problems = [f"{verb} {', '.join(some)}" for verb, some in strays if some]
         if problems:
             raise WeightMapError(f"the names given for the weight map differ from the source's: {'; '.join(problems)}")
         wrong = [n for n, target in names.items() if not isinstance(target, str | list | tuple | None)]
