@@ -23,9 +23,7 @@ _DTYPE_AND_ID = re.compile(r"_(bool|(?:u?int|float|bfloat|complex)\d+\w*?)_\d+(?
 def saved_files(path: object, parameter: str) -> NpyFiles:
     """The ``.npy`` files directly in a folder as tensors that have the names of the files, in the order of saving.
 
-    Args:
-        path: the folder.
-        parameter: what the caller's parameter is called, for the message of an error.
+    The caller's `parameter` is named in the message of an error.
 
     Raises:
         ArgumentTypeError: `path` is not a path.

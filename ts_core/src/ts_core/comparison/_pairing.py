@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cached_property
+from itertools import chain
 
 from ts_core.comparison._pieces import Pair
 from ts_core.contract.nouns import LayerRule, TensorInfo
@@ -110,32 +111,20 @@ class _Unpaired:
 
 
 class Excuses:
-    """Tells from the layer rules of all plug-ins, and the names in a layer, what that layer cannot have.
+    """Tells from the layer rules of all plug-ins, and the names in a layer, what that layer cannot have."""
 
-    Args:
-        rules: the layer rules; by default those of every plug-in.
-
-    Attributes:
-        most: how many names a layer has at most that a rule fits.
-    """
-
-    def __init__(self, rules: Iterable[LayerRule] | None = None) -> None:
-        if rules is None:
-            rules = (rule for table in registry().all("layer_rules") for rule in table)
+    def __init__(self) -> None:
+        rules: Iterable[LayerRule] = chain.from_iterable(registry().all("layer_rules"))
         self._rules = [(rule, frozenset(rule.roles)) for rule in rules]
-        self.most = max((len(names) for _, names in self._rules), default=0)
+        self.most = max((len(names) for _, names in self._rules), default=0)  # names in a layer that a rule fits
         self._known: dict[tuple[str, frozenset[str], frozenset[str]], str] = {}
 
     def excuse(self, tensor: str, layer: Collection[str], counterpart: Collection[str]) -> str:
         """Why a layer lacks a tensor that its counterpart in another framework has; empty when it could have it.
 
         The layer cannot have it when every rule that fits the names in the layer, and is of the same kind as a rule
-        that fits the counterpart, has no place for the tensor's role.
-
-        Args:
-            tensor: the local name, ``"num_batches_tracked"``.
-            layer: the local names of what the layer does have.
-            counterpart: the local names in the counterpart, `tensor` among them.
+        that fits the counterpart, has no place for the tensor's role. All names are local: ``"num_batches_tracked"``;
+        the tensor's is among those of the counterpart.
         """
         if not layer or max(len(layer), len(counterpart)) > self.most:
             return ""

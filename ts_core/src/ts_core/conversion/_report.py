@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +12,7 @@ from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
-from ts_core.reporting import Column, Table, Tabular
+from ts_core.reporting import Column, Tabular
 
 Shape = tuple[int, ...]
 
@@ -70,9 +71,7 @@ class ConversionReport(Tabular[ConversionRow]):
     source_framework: str | None = None
     target_framework: str | None = None
 
-    def table(self) -> str:
-        """The rows as a table, without the notes."""
-        return Table(self._columns(), self.rows, "The list of conversion result").text()
+    _title = "The list of conversion result"
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *self.notes])
@@ -123,21 +122,12 @@ def mapped_rows(
     There is one for each pair of names that an entry connects, and one for what the source has and the target has not,
     for a good reason or to the user's loss. `target` is the source seen through the map.
     """
-    rows = [
-        ConversionRow(
-            name,
-            becomes,
-            status(name, becomes, entry.transform is not None),
-            source[name].shape,
-            target.index[becomes].shape,
-            str(entry.transform or ""),
-            entry.how,
-            entry.certainty,
-        )
-        for entry in entries
-        for name in entry.source
-        for becomes in entry.target
-    ]
+    rows, index = [], target.index
+    for entry in entries:
+        found = (str(entry.transform or ""), entry.how, entry.certainty)
+        for name, becomes in product(entry.source, entry.target):
+            words = status(name, becomes, entry.transform is not None)
+            rows.append(ConversionRow(name, becomes, words, source[name].shape, index[becomes].shape, *found))
     for one in left_out:
         if one.name in source:
             words = f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}"

@@ -105,6 +105,8 @@ class Tabular(Generic[Row]):
     A report has its ``rows``, says in ``_columns`` what each holds, and in ``_facts`` what is true of the whole.
     """
 
+    _title = ""  # of the text table
+
     if TYPE_CHECKING:  # a report may keep its rows or make them when asked
 
         @property
@@ -135,7 +137,7 @@ class Tabular(Generic[Row]):
 
     def table(self) -> str:
         """The rows as a text table."""
-        return Table(self._columns(), self.rows).text()
+        return Table(self._columns(), self.rows, self._title).text()
 
     def __str__(self) -> str:
         return self.table()
