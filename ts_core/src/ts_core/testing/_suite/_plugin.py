@@ -16,7 +16,7 @@ from ts_core.contract.nouns import CONTRACT_VERSION
 from ts_core.contract.recognition import is_instance
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import FEATURES
-from ts_core.testing._suite._promises import promise
+from ts_core.testing._suite._promises import promise, told
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -90,7 +90,7 @@ class PluginTests(Suite):
                 try:
                     answer = self.hook(hook)(*arguments)
                 except Exception as problem:
-                    answer = problem
+                    answer = told(problem)
                 promise(answer is None, f"{hook} answers None to a stranger", f"{stranger!r}: {answer!r}")
 
     def test_namesakes(self) -> None:
