@@ -25,6 +25,7 @@ class FrameworkInfo:
         title: what tables call the framework, ``"MindSpore"``; its name when empty.
         cure: what to do when the framework is missing, ``pip install "ts-core[torch]"``.
         tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("pt",)``.
+        shares: the names of frameworks whose tensors are also its own, ``("jax",)``: claims of both are no conflict.
         contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
         version: the framework's version from its metadata, ``None`` when it is not installed.
         plugin: the plug-in's distribution and version, ``"ts-torch 0.1.0"``.
@@ -39,6 +40,7 @@ class FrameworkInfo:
     title: str = ""
     cure: str = ""
     tags: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
     contract: int = CONTRACT_VERSION
     version: str | None = None
     plugin: str = ""
