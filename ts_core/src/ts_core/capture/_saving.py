@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ts_core.capture._verb import Verb
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 Tensor = TypeVar("Tensor")
+
+#: Told the name and the data of every :func:`save` while a network is traced.
+probe: ContextVar[Callable[[str, object], None] | None] = ContextVar("probe", default=None)
 
 _NUMERIC_KINDS = "biufcV"  # what a file of numbers can hold; V: bfloat16, float8
 
@@ -66,9 +71,10 @@ def save(
     """
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)
-    for place, leaf in leaves(data):
-        array = _array(place, leaf)
-        emit(leaf_name(base, place, suffix, array.dtype.name), array, output_mode)
+    _put_out(base, data, suffix, output_mode)
+    told = probe.get()
+    if told is not None:
+        told(base, data)
 
 
 @Verb
@@ -105,7 +111,7 @@ def save_grad(
     check_output_mode(output_mode)
 
     def write(gradient: object) -> None:
-        save(base, gradient, suffix, output_mode)
+        _put_out(base, gradient, suffix, output_mode)
 
     tensor: Any = registry().first("on_gradient", data, tensor=data, callback=write)
     if tensor is None:
@@ -113,6 +119,12 @@ def save_grad(
     if tensor is data:
         warnings.warn(no_gradient_warning(base), stacklevel=4)
     return tensor  # type: ignore[no-any-return]
+
+
+def _put_out(base: str, data: object, suffix: str, output_mode: str) -> None:
+    for place, leaf in leaves(data):
+        array = _array(place, leaf)
+        emit(leaf_name(base, place, suffix, array.dtype.name), array, output_mode)
 
 
 def _array(place: Place, leaf: object) -> Array:

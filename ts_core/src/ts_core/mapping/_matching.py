@@ -27,7 +27,7 @@ from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambi
 from ts_core.mapping._rules import layer_rules
 from ts_core.mapping._units import Shape, Slot, Unit, compatible, units_of
 from ts_core.mapping._weight_map import WeightMap
-from ts_core.running import run, sample_arrays
+from ts_core.running import as_inputs, run
 from ts_core.sources import NetworkTensors, Shapes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
     """
     left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
     if sample_inputs is not None:
-        inputs = sample_arrays(sample_inputs)
+        inputs = as_inputs(sample_inputs)
         (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
         left, right = in_order(left, ours), in_order(right, theirs)
     notes = [*_unwrap(left, source), *_unwrap(right, target)]
