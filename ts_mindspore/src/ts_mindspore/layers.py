@@ -133,7 +133,7 @@ _LOOKUP_SETTINGS: dict[str, Spelling] = {
     "num_embeddings": "vocab_size",
     "embedding_dim": "embedding_size",
     "padding_idx": Spelled("padding_idx", otherwise=None),
-    "max_norm": Spelled("max_norm", otherwise=None),
+    "max_norm": Spelled("max_norm", lambda most: None if most is None else float(most), otherwise=None),
     "norm_type": Always(2.0),
 }
 _STACK_SETTINGS = _same(
@@ -210,7 +210,7 @@ RULES: tuple[LayerRule, ...] = (
             "in1_features": "in1_channels",
             "in2_features": "in2_channels",
             "out_features": "out_channels",
-            "bias": _BIAS,
+            "bias": Spelled("bias", "is_given", otherwise=None),
         },
     ),
     LayerRule("mindspore.nn.Conv1d", "conv1d", _WEIGHT_BIAS, _CONV1D, settings=_CONV_SETTINGS),
