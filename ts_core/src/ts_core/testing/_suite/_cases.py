@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from ts_core.contract.tracing import Inputs
+
 #: What a framework may lack, and its plug-in then declares in :attr:`FrameworkSuite.absent`.
 FEATURES: Mapping[str, str] = {
     "buffers": "networks keep arrays that are no parameters, such as a running mean",
@@ -53,6 +55,24 @@ class LayerCase:
     kind: str
     make: Callable[[], object]
     runs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCase:
+    """A network that is run, and the calls of its layers.
+
+    Attributes:
+        make: a new network with parameters of its own at each call.
+        inputs: what it is run on.
+        calls: (path of the layer, number of the call inside which it happens) in the order in which calls begin, the
+            network's own first: ``("", None)``. Numbers count from 0. A layer at several places has its first path.
+        fails: the path of the layer that raises; `calls` are then those that begin before.
+    """
+
+    make: Callable[[], object]
+    inputs: Inputs
+    calls: Sequence[tuple[str, int | None]]
+    fails: str | None = None
 
 
 def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = ()) -> list[type]:
