@@ -16,6 +16,7 @@ import pluggy
 from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
 from ts_core.contract.nouns import Layer, LayerRule, RawParameter
+from ts_core.contract.tracing import Inputs, Observer, Traced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,8 +68,17 @@ def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
 
 
 @hookspec(firstresult=True)
-def run_network(net: object, inputs: Sequence[Array]) -> tuple[Sequence[str], object] | None:
-    """Run a network once in evaluation mode: its layers' paths in the order in which they run, and what it returned."""
+def trace_network(
+    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+) -> Traced | None:
+    """Run a network once, in training or in evaluation mode, and tell the observer of every call of every layer.
+
+    Containers and the network itself are told as well. The arrays of `inputs` become tensors where the network is.
+    With `loss` the backward pass of ``loss(output)`` follows, and the gradients with respect to the inputs and outputs
+    of each call are told. Afterwards, also after an exception, everything is as before: the mode of every layer, hooks,
+    ``requires_grad``, the parameters' gradients, buffers, random states. An exception inside the network comes out with
+    a note that names the layer. :class:`~ts_core.contract.tracing.Calls` keeps the book.
+    """
 
 
 @hookspec(firstresult=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from ts_core.contract.settings import Spelling
     from ts_core.contract.transforms import Transform
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
@@ -104,7 +105,8 @@ class LayerRule:
         root_names: attribute path → the name in files when the layer is itself the network, where that differs.
         file_names: attribute path → what files call the parameter inside the layer, where that differs
             (``"kernel"`` → ``"vars.0"``); ``FrameworkInfo.file_name`` then joins it to the layer's path.
-        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it.
+        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it
+            (:mod:`ts_core.contract.settings`).
     """
 
     cls: str
@@ -113,7 +115,7 @@ class LayerRule:
     layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
     when: Callable[[Any], bool] | None = None
     root_names: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Spelling] = field(default_factory=dict)
     file_names: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -19,6 +19,7 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
+from ts_core.frameworks._settings import settings
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "plugins",
     "registry",
     "require_framework",
+    "settings",
     "title_of",
     "to_numpy",
 ]

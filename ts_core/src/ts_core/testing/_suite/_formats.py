@@ -1,229 +1,210 @@
-"""Tests of one file format: those of a plug-in that teaches nothing else, or beside those of its framework."""
+"""Tests of the file formats of a plug-in: what reader and writer keep, and what the framework makes of the files."""
 
 from __future__ import annotations
 
 import io
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import pytest
 
 import ts_core as ts
 from ts_core.contract.byte_sources import MappedFile
-from ts_core.contract.dtypes import dtype_of
-from ts_core.contract.files import reading
 from ts_core.contract.formats import Format
-from ts_core.contract.nouns import OpenOptions
-from ts_core.errors import CheckpointError, UnsupportedDtypeError
-from ts_core.testing._suite._promises import promise, same
+from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
+from ts_core.errors import TsError, UnsupportedDtypeError
+from ts_core.testing._suite._base import Suite
+from ts_core.testing._suite._cases import NetCase
+from ts_core.testing._suite._promises import promise, same, told
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_FOREIGN = (b"", b"\0" * 64, b"plain text\n" * 20, b"PK\x03\x04 not really", b"\x93NUMPY\x01\0", b"\xff" * 100)
-_SHAPES = ((), (0,), (5,), (2, 0, 3), (2, 3, 4))
 
+class FormatTests(Suite):
+    """The files are the framework's own, lazily read, and nothing in them is run."""
 
-class FormatSuite:
-    """Inherit from this class, fill in what has no default, and run pytest."""
+    def test_framework_reads_our_files(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
+        """What is written in a format of the plug-in is what the framework itself then reads."""
+        self.need("framework files")
+        path = self._ours(own_format, net_case, tmp_path)
+        if path is not None:
+            self._holds_all(self.framework_load(path), f"the framework reads the {own_format.name} files of the writer")
 
-    #: the name of the format
-    format: ClassVar[str]
-    #: names of the dtypes that it can hold
-    dtypes: ClassVar[tuple[str, ...]]
-    #: entries that are no tensors, of every kind that the format can hold
-    metadata: ClassVar[Mapping[str, object]] = {}
-    #: an entry that it cannot hold, and the writer declares as dropped; None when it holds everything
-    droppable: ClassVar[object] = object()
+    def test_framework_files_are_read(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
+        """What the framework itself wrote is recognised by its content, and read bit for bit."""
+        self.need("framework files")
+        path = self._theirs(own_format, net_case, tmp_path)
+        with ts.open_checkpoint(path) as checkpoint:
+            text = f"sniff of {own_format.name} knows the files that the framework writes"
+            promise(checkpoint.format == own_format.name, text, f"it was opened as {checkpoint.format}")
+            self._holds_all(checkpoint, f"the reader of {own_format.name} reads the framework's files")
 
-    def theirs(self, path: Path, tensors: Mapping[str, Array]) -> None:
-        """Write tensors as those do who own the format: its framework, the reference implementation. None: nobody."""
-        raise NotImplementedError
+    def test_reader(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
+        """The index tells the shapes and dtypes of the arrays; these are read-only, and outlive the reader."""
+        for path in self._files(own_format, net_case, tmp_path):
+            reader = own_format.open(MappedFile(path), OpenOptions())
+            promise(reader.format == own_format.name, "a reader has the name of its Format", f"{reader.format!r}")
+            text = "the index of a reader is a CheckpointIndex of TensorInfos"
+            promise(isinstance(reader.index, CheckpointIndex), text, f"{type(reader.index)}")
+            arrays = {name: reader.read(name) for name in reader.index}
+            for name, info in reader.index.items():
+                array = arrays[name]
+                promise(isinstance(info, TensorInfo) and info.name == name, text, f"{name}: {info!r}")
+                told_so, is_so = (info.shape, info.dtype, info.nbytes), (array.shape, array.dtype, array.nbytes)
+                text = "the index of a reader tells shape, dtype and nbytes of the array that `read` answers"
+                promise(told_so == is_so, text, f"{name}: {told_so}, and the array {is_so}")
+                promise(not array.flags.writeable, "the arrays of a reader are read-only", name)
+            before = {name: array.copy() for name, array in arrays.items()}
+            reader.close()
+            for name, array in arrays.items():
+                same(array, before[name], f"an array outlives its reader: {name}")
 
-    def read_theirs(self, path: Path) -> Mapping[str, Array]:
-        """Read a file with the same means."""
-        raise NotImplementedError
+    def test_metadata(self, tmp_path: Path, own_format: Format) -> None:
+        """Metadata comes back as it was, or is named in `dropped` of the writer."""
+        if own_format.create is None:
+            return
+        array = np.arange(6, dtype=np.float32).reshape(2, 3)
+        metadata = {"epoch": 3, "note": "text", "rate": 0.5}
+        info = TensorInfo("weight", array.shape, array.dtype, array.nbytes)
+        path = tmp_path / f"net{own_format.suffixes[0]}"
+        writer = own_format.create(path, CheckpointIndex({"weight": info}, metadata))
+        writer.write("weight", array)
+        writer.finish()
+        writer.close()
+        dropped = getattr(writer, "dropped", ())
+        reader = own_format.open(MappedFile(path), OpenOptions())
+        text = "metadata comes back, or the writer names it in `dropped`"
+        for name, value in metadata.items():
+            kept = name in reader.index.metadata and reader.index.metadata[name] == value
+            promise(kept or name in dropped, text, f"{name}: {value!r}, read {reader.index.metadata.get(name)!r}")
 
-    def hostile(self, pickled: bytes) -> Iterable[bytes]:
-        """Contents of files in which a pickle stands where a reader could come to unpickle it."""
-        yield pickled
+    def test_key(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
+        """A `key=` that leads nowhere is an error, never ignored."""
+        for path in self._files(own_format, net_case, tmp_path):
+            text = "`open` of a format with nested=True raises an ArgumentError for a key that leads nowhere"
+            try:
+                ts.open_checkpoint(path, key="no such key")
+            except TsError:
+                continue
+            promise(False, text, f"{own_format.name} opened the file as if there were no key")
+
+    def test_suffixes(self, tmp_path: Path, own_format: Format) -> None:
+        """A file that is called so gets this format: each suffix has its dot, and is nobody else's."""
+        from ts_core.checkpoints import format_of
+
+        for suffix in own_format.suffixes if own_format.create else ():
+            chosen = format_of(tmp_path / f"net{suffix}", None).name
+            text = "each suffix of a Format stands for it: give it suffixes that no other format has"
+            promise(chosen == own_format.name, text, f"{suffix} of {own_format.name} stands for {chosen}")
+
+    def test_nothing_in_a_file_is_run(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
+        """Opening and reading runs no code that a file names, in whatever part of it a pickle is."""
+        canary = tmp_path / "canary"
+        for name, content in self._poisoned(own_format, net_case, tmp_path, canary):
+            path = tmp_path / f"poisoned{own_format.suffixes[0]}"
+            path.write_bytes(content)
+            source = MappedFile(path)
+            reason = ""
+            try:
+                with suppress(TsError):
+                    own_format.sniff(source)
+                reader = own_format.open(source, OpenOptions())
+                for tensor in reader.index:
+                    reader.read(tensor)
+            except TsError:
+                pass  # a file that is not one of ours, or asks for what is not done
+            except Exception as problem:
+                reason = told(problem)
+            text = "a reader runs nothing from a file: unpickle with ts_core.contract.pickles.load, never with pickle"
+            promise(not canary.exists(), text, f"{own_format.name}: a pickle {name} was run")
+            text = "a file that cannot be read is a CheckpointError that says why"
+            promise(not reason, text, f"{own_format.name}, a pickle {name}: {reason}")
 
     # Helpers
 
-    def _format(self) -> Format:
-        found = [format for info in ts.plugins() for format in info.formats if format.name == self.format]
-        promise(len(found) == 1, f"one plug-in that works has the format {self.format}", f"{ts.plugins()}")
-        return found[0]
-
-    def _tensors(self) -> dict[str, Array]:
-        """Every dtype and shape, in an order that is not alphabetical; one array is large, one is not C-contiguous."""
-        rng = np.random.default_rng(0)
-        found = {}
-        for dtype in map(dtype_of, reversed(self.dtypes)):
-            for shape in _SHAPES:
-                size = int(np.prod(shape)) * dtype.itemsize
-                bits = rng.integers(0, 2 if dtype.kind == "b" else 256, size, np.uint8).tobytes()
-                found[f"{dtype}.{len(shape)}.{size}"] = np.frombuffer(bits, dtype).reshape(shape)
-        dtype = dtype_of(self.dtypes[0])
-        found["a.transposed"] = np.arange(12).reshape(3, 4).astype(dtype).T
-        found["a.large"] = np.arange(1 << 15).astype(dtype)
-        return found
-
-    def _samples(self, folder: Path) -> Iterator[tuple[Path, dict[str, Array]]]:
-        """Files with these tensors: one of our writer, one of theirs."""
-        format, tensors = self._format(), self._tensors()
-        made = []
-        if format.create is not None:
-            made.append(folder / f"ours{format.suffixes[0]}")
-            ts.save_checkpoint(tensors, made[-1], metadata=self.metadata)
-        if type(self).theirs is not FormatSuite.theirs:
-            made.append(folder / f"theirs{format.suffixes[0]}")
-            self.theirs(made[-1], tensors)
-        promise(bool(made), "a format that is only read has files of `theirs`")
-        yield from ((path, tensors) for path in made)
-
-    # The tests
-
-    def test_what_is_read(self, tmp_path: Path) -> None:
-        """Every tensor comes back bit for bit, in the order of the file, as an array that nobody can write into."""
-        for path, tensors in self._samples(tmp_path):
-            checkpoint = ts.open_checkpoint(path)
-            promise(checkpoint.format == self.format, "a file is recognised by its content", checkpoint.format)
-            promise(list(checkpoint) == list(tensors), "the index is in file order", f"{list(checkpoint)}")
-            read = {name: checkpoint[name] for name in checkpoint}
-            infos = dict(checkpoint.index)
-            checkpoint.close()
-            for name, array in read.items():
-                told = (infos[name].shape, infos[name].dtype, infos[name].nbytes)
-                promise(told == (array.shape, array.dtype, array.nbytes), "the index tells what is read", f"{told}")
-                same(array, tensors[name].astype(array.dtype.newbyteorder("=")), f"{name} survives, bit for bit")
-                promise(not array.flags.writeable, "an array of a file cannot be written into", name)
-            names = [section.name for section in checkpoint.index.sections]
-            promise(len(set(names)) == len(names), "each section has a name of its own", f"{names}")
-
-    def test_the_name_of_a_file_does_not_matter(self, tmp_path: Path) -> None:
-        """A file is known by its content, whatever it is called."""
-        for path, tensors in self._samples(tmp_path):
-            other = path.rename(tmp_path / "file.without.meaning")
-            promise(self._format().sniff(MappedFile(other)) is True, "sniff answers True, and not to a name")
-            promise(list(ts.open_checkpoint(other)) == list(tensors), "such a file opens")
-
-    def test_foreign_files(self, tmp_path: Path) -> None:
-        """A file of another kind is not taken for one of this format; one that is called so raises CheckpointError."""
-        format = self._format()
-        for number, content in enumerate(_FOREIGN[1:]):
-            path = tmp_path / f"{number}{format.suffixes[0]}"
-            path.write_bytes(content)
-            promise(
-                format.sniff(MappedFile(path)) is False, "sniff answers False to a foreign file", f"{content[:12]!r}"
-            )
-            with pytest.raises(CheckpointError):
-                ts.open_checkpoint(path)
-
-    def test_damaged_files(self, tmp_path: Path) -> None:
-        """A file that was cut off, or of which a byte changed, is read, or refused with CheckpointError."""
-        rng = np.random.default_rng(0)
-        for path, _ in self._samples(tmp_path):
+    def _poisoned(self, format: Format, net_case: NetCase, folder: Path, canary: Path) -> Iterator[tuple[str, bytes]]:
+        """Contents of files, each with a pickle that makes the canary, and in words where that is."""
+        bait = [pickle.dumps({"weight": _Canary(canary)}, protocol) for protocol in (2, 4)]
+        for pickled in bait:
+            yield "as the whole file", pickled
+            yield "in a zip archive", _zipped({"data.pkl": pickled, "archive/data.pkl": pickled, "weight": pickled})
+        for path in self._files(format, net_case, folder):
             content = path.read_bytes()
-            head = min(len(content), 4096)
-            cut = [content[: int(end)] for end in (*rng.integers(1, head, 40), len(content) - 1)]
-            changed = []
-            for place in (*range(min(64, head)), *rng.integers(0, head, 60)):
-                changed.append(bytearray(content))
-                changed[-1][int(place)] ^= int(rng.integers(1, 256))
-            for each in (*cut, *changed):
-                self._attempt(tmp_path / path.name, bytes(each), "a damaged file raises CheckpointError")
+            yield "behind a file of the format", content + bait[0]
+            yield "before a file of the format", bait[0] + content
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    entries = {name: archive.read(name) for name in archive.namelist()}
+                yield "in an entry of the archive", _zipped({n: _laced(e, canary) for n, e in entries.items()})
+            else:
+                yield "inside the pickle of the file", _laced(content, canary)
 
-    def _attempt(self, path: Path, content: bytes, text: str) -> None:
-        path.write_bytes(content)
-        try:
-            with reading(path):
-                reader = self._format().open(MappedFile(path), OpenOptions())
-            for name in reader.index:
-                reader.read(name)
-        except CheckpointError:
-            return
-        except Exception as problem:
-            promise(False, text, f"{type(problem).__name__}: {problem}")
+    def _files(self, format: Format, net_case: NetCase, folder: Path) -> Iterator[Path]:
+        """Files of a format with the network: the one that the plug-in writes, and the framework's own."""
+        ours = self._ours(format, net_case, folder)
+        if ours is not None:
+            yield ours
+        if "framework files" not in self.absent:
+            yield self._theirs(format, net_case, folder)
 
-    def test_nothing_runs(self, tmp_path: Path) -> None:
-        """Whatever a file says, nothing that it names is called."""
-        canary = tmp_path / "canary"
+    def _ours(self, format: Format, net_case: NetCase, folder: Path) -> Path | None:
+        path = folder / f"ours{format.suffixes[0]}"
+        with suppress(UnsupportedDtypeError):  # a dtype that the format cannot hold
+            if format.create is not None:
+                ts.save_checkpoint(self._net(net_case), path, format=format.name)
+                return path
+        return None
 
-        class Attack:
-            def __reduce__(self) -> tuple[Any, ...]:
-                return os.mkdir, (str(canary),)
-
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            for content in (Attack(), {"w": Attack()}, {"w": np.ones(2), "x": Attack()}, {"model": {"w": Attack()}}):
-                for file in self.hostile(pickle.dumps(content, protocol)):
-                    self._attempt(tmp_path / "hostile", file, "a file that is not understood raises CheckpointError")
-                    promise(not canary.exists(), "nothing that a file names is called", "use ts_core.contract.pickles")
-        pickle.load(io.BytesIO(pickle.dumps(Attack())))  # noqa: S301 - the attack is real
-        assert canary.exists()
-
-    def test_key(self, tmp_path: Path) -> None:
-        """A key that leads nowhere is refused."""
-        for path, _ in self._samples(tmp_path):
-            with pytest.raises(ts.errors.ArgumentError, match=r"key='no.such.key'"):
-                ts.open_checkpoint(path, key="no.such.key")
-
-    def test_metadata(self, tmp_path: Path) -> None:
-        """Metadata comes back, or the writer declares that it dropped it."""
-        format = self._writable()
-        path = tmp_path / f"x{format.suffixes[-1]}"
-        index = ts.open_checkpoint(self._saved(path, {**self.metadata, "odd": self.droppable})).index
-        for name, value in self.metadata.items():
-            promise(index.metadata.get(name) == value, f"the metadata {name!r} survives", f"{index.metadata}")
-        promise("odd" not in index.metadata, "what cannot be held is dropped, and not stored as something else")
-
-    def _saved(self, path: Path, metadata: Mapping[str, object]) -> Path:
-        from ts_core.checkpoints import write_checkpoint
-        from ts_core.sources import open_source
-
-        dropped = write_checkpoint(open_source({"w": self._tensors()["a.large"]}), path, metadata=metadata)
-        promise(set(dropped) == {"odd"}, "the writer's `dropped` names what the format cannot hold", f"{dropped}")
+    def _theirs(self, format: Format, net_case: NetCase, folder: Path) -> Path:
+        path = folder / f"theirs{format.suffixes[0]}"
+        self.framework_file(self._net(net_case), path)
+        promise(path.is_file(), "framework_file writes the file that it is told to write", str(path))
         return path
 
-    def test_what_cannot_be_held(self, tmp_path: Path) -> None:
-        """A dtype that the format lacks is refused before the file exists."""
-        format = self._writable()
-        path = tmp_path / f"x{format.suffixes[0]}"
-        for name in ("complex128", "float8_e4m3fn", "bfloat16", "uint16", "float64"):
-            if name not in self.dtypes:
-                with pytest.raises(UnsupportedDtypeError):
-                    ts.save_checkpoint({"w": np.zeros(2).astype(dtype_of(name))}, path)
-                promise(not list(tmp_path.iterdir()), "nothing was written", name)
+    def _net(self, net_case: NetCase) -> Any:
+        self.net, _ = self.filled(net_case.make())
+        return self.net
 
-    def test_shards(self, tmp_path: Path) -> None:
-        """A checkpoint in several files is the same one."""
-        format = self._writable()
-        if not format.shardable:
-            pytest.skip("the format is not shardable")
-        tensors = self._tensors()
-        ts.save_checkpoint(tensors, tmp_path / f"x{format.suffixes[0]}", max_shard_size="20KB")
-        found = ts.open_checkpoint(tmp_path / f"x{format.suffixes[0]}")
-        promise(list(found) == list(tensors), "shards hold everything, in order")
-        for name in found:
-            same(found[name], tensors[name].astype(found[name].dtype.newbyteorder("=")), f"{name} survives")
+    def _holds_all(self, arrays: Mapping[str, Any], text: str) -> None:
+        """The arrays are those of the network; of tied tensors one name is enough."""
+        values = self.values(self.net)
+        ties = {p.name: p.tied_to or p.name for p in self.parameters(self.net)}
+        there = {ties[name] for name in arrays if name in ties}
+        lost = [name for name in values if name not in arrays and ties[name] not in there]
+        promise(not lost, text, f"{lost} is missing in {list(arrays)}")
+        for name in arrays:
+            promise(name in values, text, f"{name} is no parameter of the network")
+            same(np.asarray(arrays[name]), values[name], f"{text}: {name}")
 
-    def test_they_can_read_it(self, tmp_path: Path) -> None:
-        """What our writer writes is what those read who own the format."""
-        format = self._writable()
-        if type(self).read_theirs is FormatSuite.read_theirs:
-            pytest.skip("nobody else reads the format: read_theirs is not given")
-        tensors = self._tensors()
-        ts.save_checkpoint(tensors, tmp_path / f"x{format.suffixes[0]}")
-        read = self.read_theirs(tmp_path / f"x{format.suffixes[0]}")
-        promise(set(read) == set(tensors), "they find every tensor", f"{sorted(set(read) ^ set(tensors))}")
-        for name, array in tensors.items():
-            same(np.asarray(read[name]), array, f"they read {name} as it was written")
 
-    def _writable(self) -> Format:
-        format = self._format()
-        if format.create is None:
-            pytest.skip("the format is only read")
-        return format
+class _Canary:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def _laced(content: bytes, canary: Path) -> bytes:
+    """A pickle that makes the canary first, and then what it made before; anything else as it is."""
+    if content[:1] != b"\x80" or content[1:2] not in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return content
+    module, name = os.mkdir.__module__, os.mkdir.__qualname__
+    text = str(canary).encode()
+    call = b"c%s\n%s\n(X%s%stR0" % (module.encode(), name.encode(), len(text).to_bytes(4, "little"), text)
+    return content[:2] + call + content[2:]
+
+
+def _zipped(entries: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return file.getvalue()
