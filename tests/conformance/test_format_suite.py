@@ -50,7 +50,11 @@ BUGS = {
         "    return True or head[:1] ==",
         "sniff answers False to a foreign file",
     ),
-    "a key is ignored": ("next(iter(found)) if options.key is None else options.key", "next(iter(found))", "DID NOT RAISE"),
+    "a key is ignored": (
+        "next(iter(found)) if options.key is None else options.key",
+        "next(iter(found))",
+        "DID NOT RAISE",
+    ),
     "any dtype is written": (
         '        require_dtypes("shelf", index, DTYPES)  # before the file exists\n',
         "",
