@@ -17,13 +17,10 @@ from ts_core.mapping import WeightMap
 
 
 def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None = None) -> list[Pair]:
-    """Pair the tensors of two sources by name.
+    """Pair the tensors of two sources by name: in the order of the original, then what only the target has.
 
-    Args:
-        original: its order is that of the pairs.
-        target: what the original does not have of it comes last.
-        steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
-            hold the names *after* the map. What it names and the original lacks is in no pair: `apply` refuses it.
+    Where there is a map, the pairs hold the names *after* it. What it names and the original lacks is in no pair:
+    `apply` refuses it.
     """
     here, there = set(original), set(target)
     if steps is None:

@@ -256,10 +256,7 @@ def _reason(problem: Exception) -> str:
 class Cutter:
     """Makes the pieces of a pair: one, or several when the tensors are large.
 
-    Args:
-        sources: what the names of either side are read from.
-        tolerances: when elements are close.
-        sent: whether the workers do not share this process's memory.
+    They are made to be `sent` if the workers do not share this process's memory.
     """
 
     def __init__(self, sources: tuple[LazyTensors, LazyTensors], tolerances: Tolerances, *, sent: bool) -> None:
@@ -280,13 +277,11 @@ class Cutter:
 
     def _sent(self, piece: Piece, tensors: tuple[_Shared, ...], names: tuple[str, str]) -> Piece:
         assert self._pickled is not None
-        return replace(
-            piece,
-            tensors=tuple(
-                _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name)
-                for tensor, pickled, name in zip(tensors, self._pickled, names, strict=True)
-            ),
+        sides = zip(tensors, self._pickled, names, strict=True)
+        sent = (
+            _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name) for tensor, pickled, name in sides
         )
+        return replace(piece, tensors=tuple(sent))
 
 
 def _pieces(whole: Piece, tensors: tuple[_Shared, ...]) -> list[Piece]:

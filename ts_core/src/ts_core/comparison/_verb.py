@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from typing import Any, TypeGuard
 
 from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
@@ -21,7 +20,7 @@ from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError, Co
 from ts_core.frameworks import framework_of
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import NetworkTensors, open_options, open_source
+from ts_core.sources import NetworkTensors, borrowed, open_options
 
 
 def compare(
@@ -78,12 +77,9 @@ def compare(
         ComparisonError: there is nothing to compare, as when no name of one is in the other.
     """
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
-    sides = (
-        (original, open_options("source_options", source_options, original)),
-        (target, open_options("target_options", target_options, target)),
-    )
-    with ExitStack() as opened:
-        first, second = (_entered(opened, side, open_source(_present(side), **options)) for side, options in sides)
+    ours = open_options("source_options", source_options, original)
+    theirs = open_options("target_options", target_options, target)
+    with borrowed(_present(original), **ours) as first, borrowed(_present(target), **theirs) as second:
         steps = None if weight_map is None else WeightMap.of(weight_map)
         if steps is None:
             steps = _map_between(original, target, first, second)
@@ -176,11 +172,6 @@ def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
 def _present(source: object) -> object:
     """The source; of a mapping, what is not None."""
     return {name: item for name, item in source.items() if item is not None} if _is_plain(source) else source
-
-
-def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:
-    """The opened source, to be closed with the others unless it is the caller's own."""
-    return tensors if tensors is source else opened.enter_context(tensors)
 
 
 def _nothing_paired(

@@ -321,7 +321,6 @@ def _settle(
     left: list[Node], right: list[Node], pairs: list[Pair], sound: bool, guessed: bool, direct: Container[int]
 ) -> tuple[list[Node], list[Node]]:
     """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
-
     spare_left: list[Node] = []
     spare_right: list[Node] = []
     for a, b in side_by_side(left, right, attrgetter("content")):
