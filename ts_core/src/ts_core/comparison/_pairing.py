@@ -7,13 +7,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ts_core.comparison._pieces import Pair
 from ts_core.contract.nouns import LayerRule, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError
 from ts_core.frameworks import registry
-from ts_core.mapping import WeightMap
+
+if TYPE_CHECKING:
+    from ts_core.mapping import WeightMap
 
 
 def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None = None) -> list[Pair]:
