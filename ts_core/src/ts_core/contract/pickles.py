@@ -207,9 +207,8 @@ class SafeUnpickler(pickle._Unpickler):
     dispatch[pickle.BINBYTES8[0]] = lambda self: self._load_bytes(8)
 
     def _load_bytearray(self) -> None:
-        self._load_bytes(8)
-        if isinstance(self.stack[-1], bytes):
-            self.stack[-1] = bytearray(self.stack[-1])
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 

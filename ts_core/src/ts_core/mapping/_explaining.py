@@ -10,6 +10,9 @@ from ts_core.mapping._names import numbers, overlap, words
 from ts_core.mapping._nouns import HARMLESS, LOST, MapEntry, Unmatched
 from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit
 
+_COUNTER = "a counter that the other framework does not keep"
+_CONSTANT = "a constant, which the other side computes itself"
+
 
 class Explainer:
     """Says of a tensor without a partner why it has none, and what came nearest on the other side.
@@ -54,12 +57,15 @@ class Explainer:
             return [self._by_name[slot.name]]
         own, counted = words(slot.name), numbers(slot.name)
         places = {place for word in own for place in self._by_word.get(word, ())[:200]}
-
-        def farness(place: int) -> tuple[float, bool, int]:
-            name = self._slots[place].name
-            return -overlap(own, words(name)), numbers(name) != counted, place
-
-        return [self._slots[place] for place in sorted(places, key=farness)[:count]]
+        scored = sorted(
+            places,
+            key=lambda place: (
+                -overlap(own, words(self._slots[place].name)),
+                numbers(self._slots[place].name) != counted,
+                place,
+            ),
+        )
+        return [self._slots[place] for place in scored[:count]]
 
     def _reason(self, slot: Slot, near: list[Slot]) -> str:
         if not near:
@@ -109,9 +115,9 @@ def needless(slot: Slot) -> str:
     if slot.tied_to:
         return f"the same tensor as {slot.tied_to!r}"
     if slot.role == "batch_count":
-        return "a counter that the other framework does not keep"
+        return _COUNTER
     if slot.role not in ("mean", "variance") and (
         slot.trainable is False or (slot.trainable is None and slot.integral)
     ):
-        return "a constant, which the other side computes itself"
+        return _CONSTANT
     return ""

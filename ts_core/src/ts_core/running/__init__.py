@@ -1,6 +1,5 @@
-"""Running a network of any framework on given inputs, with an observer that is told of every call of every layer."""
+"""Running a network of any framework on given inputs, and what it returned as arrays."""
 
-from ts_core.running._execution import run
-from ts_core.running._tracing import as_inputs, trace
+from ts_core.running._execution import run, sample_arrays
 
-__all__ = ["as_inputs", "run", "trace"]
+__all__ = ["run", "sample_arrays"]
