@@ -28,6 +28,16 @@ def test_more_shards_than_a_process_may_open(tmp_path):
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
 
 
+def test_the_interpreter_may_end_with_views_at_hand(tmp_path):
+    ts.save_checkpoint({"odd": np.ones(3, "i1"), "x": np.arange(1000, dtype="f4")}, tmp_path / "a.safetensors")
+    script = (
+        "import ts_core as ts\nfrom ts_core.contract.byte_sources import copy_bytes\n"
+        "checkpoint = ts.open_checkpoint('a.safetensors'); x = checkpoint['x']; copy_bytes(x, x.copy())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert not run.stderr
+
+
 @pytest.fixture
 def mapped(tmp_path):
     np.arange(1 << 20, dtype="<u4").tofile(tmp_path / "x")

@@ -1,11 +1,13 @@
 """The MindSpore plug-in keeps every promise of the contract."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+import ts_mindspore
 from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
 
 ms = pytest.importorskip("mindspore")
@@ -142,3 +144,9 @@ class TestMindSpore(FrameworkSuite):
 
     def random(self) -> np.ndarray:
         return ms.ops.rand(4).asnumpy()
+
+    def framework_file(self, net: Any, path: Path) -> None:
+        ms.save_checkpoint(net, str(path))
+
+    def framework_load(self, path: Path) -> dict[str, np.ndarray]:
+        return {n: ts_mindspore.tensor_to_numpy(p) for n, p in ms.load_checkpoint(str(path)).items()}

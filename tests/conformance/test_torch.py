@@ -1,11 +1,13 @@
 """The PyTorch plug-in keeps every promise of the contract."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+import ts_torch
 from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
 
 torch = pytest.importorskip("torch")
@@ -148,3 +150,9 @@ class TestTorch(FrameworkSuite):
 
     def random(self) -> np.ndarray:
         return torch.rand(4).numpy()
+
+    def framework_file(self, net: Any, path: Path) -> None:
+        torch.save(net.state_dict(), path)
+
+    def framework_load(self, path: Path) -> dict[str, np.ndarray]:
+        return {name: ts_torch.tensor_to_numpy(tensor) for name, tensor in torch.load(path).items()}

@@ -11,6 +11,7 @@ import functools
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,11 @@ class FileMap:
         return {"version": 3, "typestr": "|u1", "shape": (self.identity[2],), "data": (self.address, True)}
 
     def __del__(self) -> None:
-        """The map goes with its last view, and the descriptor with the map."""
-        _descriptors.pop(id(self), None)
-        if self.address and self._fallback is None:
-            _library().munmap(self.address, self.identity[2])
+        """The map goes with its last view, and the descriptor with the map; unless all ends, and there is no module."""
+        if _descriptors is not None:
+            _descriptors.pop(id(self), None)
+            if self.address and self._fallback is None:
+                _library().munmap(self.address, self.identity[2])
 
 
 class _Descriptor:
@@ -78,8 +80,8 @@ class _Descriptor:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __del__(self) -> None:
-        os.close(self.number)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
 
 
 # id(map) → its descriptor, the least recently used first. Each step is one operation of a dictionary, so that threads

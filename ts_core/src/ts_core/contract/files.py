@@ -69,7 +69,7 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
         One-dimensional views of bytes, each valid until the next one.
     """
     if not array.flags.c_contiguous:
-        yield from map(raw_bytes, _pieces(array))
+        yield from map(raw_bytes, pieces(array))
         release(array)  # at the end alone: each piece may need all of its pages
         return
     flat = array.reshape(-1)
@@ -83,8 +83,8 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
             release(block)
 
 
-def _pieces(array: Array) -> Iterator[Array]:
-    """An array in parts that follow each other in C order, none larger than a block."""
+def pieces(array: Array) -> Iterator[Array]:
+    """An array of any layout in parts that follow each other in C order, none larger than a block of 16 MiB."""
     rows = _BLOCK * len(array) // array.nbytes if array.ndim else 1
     if rows >= len(array):
         yield array
@@ -92,7 +92,7 @@ def _pieces(array: Array) -> Iterator[Array]:
         yield from (array[start : start + rows] for start in range(0, len(array), rows))
     else:
         for row in array:
-            yield from _pieces(row)
+            yield from pieces(row)
 
 
 class OutputFile:

@@ -78,12 +78,9 @@ def _thin_axes(before: Shape, after: Shape) -> Transform | None:
     """From one shape to another that differs in axes of size 1, which hold no order of elements."""
     if before == after:
         return None
-    if len(after) == len(before) + 1:
-        for axis in range(len(after)):
-            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
-                return InsertAxis(axis)
-    if len(before) == len(after) + 1:
-        for axis in range(len(before)):
-            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
-                return RemoveAxis(axis)
+    for axis in range(max(len(before), len(after))):
+        if (*before[:axis], 1, *before[axis:]) == after:
+            return InsertAxis(axis)
+        if (*after[:axis], 1, *after[axis:]) == before:
+            return RemoveAxis(axis)
     return Reshape(before, after)

@@ -10,7 +10,7 @@ from ts_core.contract.nouns import LayerRule, Parameter, Role
 from ts_core.contract.readers import LazyTensors
 from ts_core.contract.transforms import Each, Transform, chain
 from ts_core.errors import WeightMapError
-from ts_core.frameworks import registry, require_framework
+from ts_core.frameworks import framework_called, name_in_files, registry, require_framework
 from ts_core.mapping._inference import read_layers
 from ts_core.mapping._names import wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, LIKELY, Ambiguity, MapEntry
@@ -172,6 +172,7 @@ def _speller(framework: str) -> Callable[[_Place], _Result]:
     tables = registry().each("layer_rules")
     if framework not in tables:
         require_framework(framework)
+    info = framework_called(framework)
     spellings: dict[str, tuple[LayerRule, dict[str, tuple[str, Role]]]] = {}
     for rule in tables.get(framework, ()):
         if rule.kind not in spellings and rule.roles:
@@ -192,9 +193,7 @@ def _speller(framework: str) -> Callable[[_Place], _Result]:
         found = [homes[role] for role in roles if role in homes]
         if rule is None or not found or len(found) < len(roles):
             return _Result((place.name,))
-        names = tuple(
-            f"{place.layer}.{local}" if place.layer else rule.root_names.get(local, local) for local, _ in found
-        )
+        names = tuple(name_in_files(info, place.layer, local, rule) for local, _ in found)
         canonical = place.layout.inverse() if place.layout else None
         wholes = [role for _, role in found]
         if len(found) > 1 and isinstance(wholes[0], str):  # one tensor comes apart

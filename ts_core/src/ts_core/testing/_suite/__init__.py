@@ -2,6 +2,7 @@
 
 from ts_core.testing._suite._cases import FEATURES, LayerCase, NetCase, public_classes
 from ts_core.testing._suite._files import FileTests
+from ts_core.testing._suite._formats import FormatTests
 from ts_core.testing._suite._gradients import GradientTests
 from ts_core.testing._suite._layers import LayerTests
 from ts_core.testing._suite._networks import NetworkTests
@@ -11,7 +12,7 @@ from ts_core.testing._suite._tensors import TensorTests
 __all__ = ["FEATURES", "FrameworkSuite", "LayerCase", "NetCase", "public_classes"]
 
 
-class FrameworkSuite(PluginTests, TensorTests, NetworkTests, LayerTests, GradientTests, FileTests):
+class FrameworkSuite(PluginTests, TensorTests, NetworkTests, LayerTests, GradientTests, FileTests, FormatTests):
     """Inherit from this class, fill in what has no default, and run pytest.
 
     Nothing here is called before the tests run, except :meth:`nets` and :meth:`layers`, which list cases and make no

@@ -17,6 +17,9 @@ FEATURES: Mapping[str, str] = {
     "tied": "a network can use one tensor in several places",
     "views": "a tensor can be a strided view of another one",
     "file format": "the framework has a checkpoint format of its own",
+    "framework files": "the framework itself reads and writes the formats of its plug-in where the suite runs",
+    "trace": "a network can be run and each call of a layer observed",
+    "trace gradients": "gradients with respect to what goes in and out of each call can be had",
 }
 
 
