@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 
 GROUP = "ts_core"
 # Where the user's own values and networks are at work: what goes wrong there is said as the framework says it.
-_OF_VALUES = frozenset(
-    {"tensor_to_numpy", "tensor_from_numpy", "run_network", "trace_network", "extract_gradients", "on_gradient"}
-)
+_OF_VALUES = frozenset({"tensor_to_numpy", "tensor_from_numpy", "trace_network", "extract_gradients", "on_gradient"})
 
 
 @dataclass(frozen=True)
