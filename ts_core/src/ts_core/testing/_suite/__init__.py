@@ -2,6 +2,7 @@
 
 from ts_core.testing._suite._cases import FEATURES, LayerCase, NetCase, public_classes
 from ts_core.testing._suite._files import FileTests
+from ts_core.testing._suite._format_suite import FormatSuite
 from ts_core.testing._suite._formats import FormatTests
 from ts_core.testing._suite._gradients import GradientTests
 from ts_core.testing._suite._layers import LayerTests
@@ -9,7 +10,7 @@ from ts_core.testing._suite._networks import NetworkTests
 from ts_core.testing._suite._plugin import PluginTests
 from ts_core.testing._suite._tensors import TensorTests
 
-__all__ = ["FEATURES", "FrameworkSuite", "LayerCase", "NetCase", "public_classes"]
+__all__ = ["FEATURES", "FormatSuite", "FrameworkSuite", "LayerCase", "NetCase", "public_classes"]
 
 
 class FrameworkSuite(PluginTests, TensorTests, NetworkTests, LayerTests, GradientTests, FileTests, FormatTests):
