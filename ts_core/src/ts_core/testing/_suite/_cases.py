@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from ts_core.contract.tracing import Inputs
 
@@ -86,9 +88,11 @@ def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = 
     """
     members = (member for name, member in inspect.getmembers(namespace, inspect.isclass) if not name.startswith("_"))
     classes = {cls: None for cls in members if issubclass(cls, base) and cls is not base}  # under each name, once
-    return [cls for cls in classes if not creating or _source_has(cls, base, creating)]
+    words = tuple(creating)
+    return [cls for cls in classes if not words or _source_has(cls, base, words)]  # type: ignore[arg-type]  # mypy fears unhashable metaclasses
 
 
-def _source_has(cls: type, base: type, words: Sequence[str]) -> bool:
+@functools.cache
+def _source_has(cls: type[Any], base: type[Any], words: tuple[str, ...]) -> bool:
     sources = (inspect.getsource(ancestor) for ancestor in cls.__mro__ if ancestor not in base.__mro__)
     return any(word in source for source in sources for word in words)
