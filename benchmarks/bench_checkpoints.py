@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import ts_core as ts
-from benchmarks.harness import Figure, fresh_anonymous_growth, paired_ratio
+from benchmarks.harness import Figure, fresh_anonymous_growth, fresh_peak, paired_ratio
 
 _WIDTH, _VOCABULARY, _LAYERS = 1024, 32000, 18
 _MIB = 1 << 20
@@ -40,6 +40,9 @@ def figures() -> Iterator[Figure]:
             route = f"{source} to {destination}"
             yield Figure(f"{route}, 1 GB: growth of RssAnon (MiB)", small, largest + 64)
             yield Figure(f"{route}, 3 GB: growth of RssAnon (MiB)", large, largest + 64)
+            yield Figure(
+                f"{route}, 3 GB: peak of resident memory (MiB)", _peak(folder, source, destination), largest + 256
+            )
             yield Figure(f"{route}: growth from 1 GB to 3 GB (MiB)", large - small, 8)
         for suffix in (".pth", ".ckpt", ".safetensors"):
             (folder / f"three{suffix}").unlink()
@@ -115,6 +118,14 @@ def _growth(path: Path, source: str, destination: str) -> tuple[float, float]:
     )
     result.unlink()
     return grown / _MIB, largest / _MIB
+
+
+def _peak(folder: Path, source: str, destination: str) -> float:
+    """The most memory that a conversion takes, pages of mapped files included, in MiB."""
+    origin, result = folder / f"three{source}", folder / f"converted{destination}"
+    peak = fresh_peak(f"import ts_core as ts; ts.convert({str(origin)!r}, {str(result)!r}, progress=False)")
+    result.unlink()
+    return peak / _MIB
 
 
 def _read_all(path: Path) -> None:

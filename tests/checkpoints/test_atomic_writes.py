@@ -174,6 +174,9 @@ def test_killed_at_any_moment(tmp_path, same):
     """Twenty times: the destination is the old file or a complete new one, and can be written again."""
     tensors = {f"t{n}": np.full((256, 1024), n, np.float32) for n in range(24)}
     source = _saved(tensors, tmp_path / "source.pth")
+    start = time.perf_counter()
+    ts.convert(source, tmp_path / "timed.pth", progress=False)
+    longest = 4 * (time.perf_counter() - start)  # so that some are killed in their first conversion, and some later
     chance = random.Random(0)
     outcomes = set()
     for turn in range(20):
@@ -183,7 +186,7 @@ def test_killed_at_any_moment(tmp_path, same):
             [sys.executable, "-c", CONVERSIONS, str(source), str(path)], stdout=subprocess.PIPE, text=True
         ) as process:
             process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.15))
+            time.sleep(chance.uniform(0, longest))
             process.send_signal(signal.SIGKILL)
         with ts.open_checkpoint(path) as checkpoint:
             outcomes.add("old" in checkpoint)

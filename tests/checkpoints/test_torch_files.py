@@ -272,3 +272,35 @@ def test_a_torchscript_archive_says_what_to_do(tmp_path):
     torch.jit.script(nn.Linear(2, 3)).save(str(tmp_path / "x.pt"))
     with pytest.raises(ts.errors.CheckpointError, match=r"torch\.jit\.load"):
         ts.open_checkpoint(tmp_path / "x.pt")
+
+
+def test_sections_are_what_a_file_holds(save):
+    net = nn.Linear(2, 3)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    path = save({
+        "state_dict": net.state_dict(), "ema": {"net": nn.Linear(1, 1).state_dict()}, "rng": torch.ones(2), "epoch": 1,
+        "optimizer_states": [optimizer.state_dict()], "scheduler": scheduler.state_dict(), "whole": nn.PReLU(),
+    })  # fmt: skip
+    momenta = ("state.0.momentum_buffer", "state.1.momentum_buffer")
+    others = [
+        ("", "other", ("rng",)), ("ema.net", "model", ("weight", "bias")), ("whole", "model", ("weight",)),
+        ("optimizer_states.0", "optimizer", momenta), ("scheduler", "scheduler", ()),
+    ]  # fmt: skip
+    for key in (None, "state_dict"):
+        with ts.open_checkpoint(path, key=key) as checkpoint:
+            assert list(checkpoint) == ["weight", "bias"]
+            found = [(section.name, section.kind, section.tensors) for section in checkpoint.index.sections]
+            assert found == [("state_dict", "model", ("weight", "bias")), *others]
+    with ts.open_checkpoint(path, key="ema.net") as checkpoint:
+        assert [section.name for section in checkpoint.index.sections][:3] == ["ema.net", "", "state_dict"]
+
+
+def test_a_state_dict_is_one_section_of_its_own(save):
+    path = save({"module.a": torch.ones(1), "b": torch.ones(1)})
+    (section,) = ts.open_checkpoint(path).index.sections
+    assert (section.name, section.kind, section.tensors) == ("", "model", ("module.a", "b"))
+    (section,) = ts.open_checkpoint(path, strip_prefix="module.").index.sections
+    assert section.tensors == ("a", "b")

@@ -47,7 +47,8 @@ def test_a_metric_is_three_edits(tmp_path):
         file.write_text(text.replace(before, added + before), encoding="utf-8")
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     run = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(run, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     report, end = json.JSONDecoder().raw_decode(done.stdout)
     keys = list(report["rows"][0])
     assert keys.index("same_sign") == keys.index("inf_target") + 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ts_core as ts
 from ts_core.running import trace
 
 mindspore = pytest.importorskip("mindspore")
@@ -72,3 +73,19 @@ def test_cells_that_are_recomputed_on_the_way_back_are_run_once():
     assert [call.path for call in seen.calls] == ["", "body", "body.0", "body.1", "last"]
     assert (4, "outputs", ()) in seen.gradients
     assert net.last._recompute_cell is not None
+
+
+def test_state_of_every_dtype_is_as_before():
+    class Counting(mindspore.nn.Cell):
+        def __init__(self):
+            super().__init__()
+            half = mindspore.Tensor([1.0, 2.0], mindspore.bfloat16)
+            self.state = mindspore.Parameter(half, name="state", requires_grad=False)
+
+        def construct(self, x):
+            self.state.set_data(self.state + 1)
+            return x * 1.0
+
+    net = Counting()
+    trace(net, X, Recorder())
+    assert [ts.to_numpy(parameter.value).tolist() for parameter in ts.parameters(net)] == [[1.0, 2.0]]

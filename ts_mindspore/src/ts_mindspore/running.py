@@ -15,7 +15,8 @@ from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
 from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_mindspore.networks import iter_layers
-from ts_mindspore.tensors import tensor_from_numpy
+from ts_mindspore.parameters import iter_parameters, load_parameters
+from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 if TYPE_CHECKING:
     import mindspore
@@ -178,7 +179,7 @@ def _as_before(net: Any) -> Iterator[None]:
     import mindspore
 
     cells = [(cell, cell.training, cell._phase) for _, cell in net.cells_and_names()]
-    kept = [(p, p.asnumpy().copy()) for p in net.get_parameters() if not p.requires_grad]
+    kept = {raw.path: np.array(tensor_to_numpy(raw.tensor)) for raw in iter_parameters(net) or () if not raw.trainable}
     mode, compiles, state = mindspore.get_context("mode"), os.environ.get("MS_JIT"), mindspore.get_rng_state()
     try:
         mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
@@ -186,13 +187,16 @@ def _as_before(net: Any) -> Iterator[None]:
         yield
     finally:
         mindspore.set_context(mode=mode)
-        os.environ.pop("MS_JIT")
+        os.environ.pop("MS_JIT", None)
         if compiles is not None:
             os.environ["MS_JIT"] = compiles
         mindspore.set_rng_state(state)
         for cell, training, phase in cells:
             cell.add_flags(training=training)
             cell._phase = phase
-        for parameter, value in kept:
-            if not np.array_equal(parameter.asnumpy(), value):
-                parameter.set_data(mindspore.Tensor(value))
+        now: dict[str, Any] = {
+            raw.path: tensor_to_numpy(raw.tensor) for raw in iter_parameters(net) or () if raw.path in kept
+        }
+        load_parameters(
+            net, {path: kept[path] for path, value in now.items() if value.tobytes() != kept[path].tobytes()}
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ts_core.contract import Layer, is_instance
 from ts_core.contract.hooks import hookimpl
 
@@ -9,8 +11,9 @@ MODULE = "torch.nn.Module"
 
 
 @hookimpl
-def iter_layers(net: object) -> list[Layer] | None:
+def iter_layers(net: object) -> Iterator[Layer] | None:
     """Every module, in the order in which ``state_dict`` visits them."""
     if not is_instance(net, MODULE):
         return None
-    return [Layer(path, module) for path, module in net.named_modules(remove_duplicate=False)]  # type: ignore[attr-defined]
+    places = net.named_modules(remove_duplicate=False)  # type: ignore[attr-defined]
+    return (Layer(path, module) for path, module in places)

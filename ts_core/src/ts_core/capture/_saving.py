@@ -9,23 +9,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ts_core.capture._verb import Verb
-from ts_core.contract.naming import (
-    Place,
-    base_name,
-    check_output_mode,
-    full_suffix,
-    leaf_name,
-    leaves,
-    shown,
-)
+from ts_core.contract.naming import Place, base_name, check_output_mode, full_suffix, leaf_name, leaves, shown
 from ts_core.contract.saved_files import emit, no_gradient_warning
 from ts_core.errors import CaptureError, TsError, UnsupportedTensorError
-from ts_core.frameworks import to_numpy
+from ts_core.frameworks import no_plugin, registry, to_numpy
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from ts_core.contract.arrays import Array
 
 Tensor = TypeVar("Tensor")
 
@@ -91,12 +81,8 @@ def save_grad(
     What is saved is the gradient with respect to the returned tensor: of everything that is computed from it, and of
     nothing that is computed from `data` itself. It equals the gradient of a parameter of zeros added at this place.
 
-    Args:
-        file: as in :func:`save`.
-        data: a tensor of any shape, of a framework that has a plug-in.
-        suffix: as in :func:`save`.
-        output_mode: as in :func:`save`.
-        rank: as in :func:`save`.
+    The arguments are those of :func:`save`, except that `data` is one tensor, of any shape, of a framework that has a
+    plug-in.
 
     Returns:
         A tensor with the values of `data`. If no gradient will ever reach it, `data` itself, with a CaptureWarning;
@@ -105,8 +91,6 @@ def save_grad(
     Raises:
         As :func:`save`; errors of writing come out of the backward pass.
     """
-    from ts_core.frameworks import no_plugin, registry
-
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints._arrays import npy_folder
+from ts_core.checkpoints._arrays import identity_of, npy_folder
 from ts_core.checkpoints._formats import Files, format_of, known_formats, open_file
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
@@ -18,7 +18,7 @@ from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.readers import CheckpointReader, LazyTensors
-from ts_core.errors import ArgumentError, CheckpointError
+from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -46,7 +46,8 @@ class Checkpoint(LazyTensors):
     ) -> None:
         self.path = path
         self.format = reader.format
-        self._opener = (os.path.abspath(path), options, strip_prefix, files)  # noqa: PTH100 - resolves no links
+        self._folder = Path() if path.is_absolute() else Path.cwd()  # another process may be in another one
+        self._options, self._strip_prefix, self._files = options, strip_prefix, files
         self._reader = reader
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
@@ -77,7 +78,8 @@ class Checkpoint(LazyTensors):
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, self._opener
+        files = tuple((str(self._folder / name), identity) for name, identity in self._files)
+        return _reopened, (self._folder / self.path, self._options, self._strip_prefix, files)
 
     def __repr__(self) -> str:
         return f"<Checkpoint {str(self.path)!r}, {self.format}, {len(self)} tensors>"
@@ -150,13 +152,25 @@ def _opened(path: Path, options: OpenOptions, strip_prefix: str | None) -> Check
     return Checkpoint(path, reader, options, strip_prefix, files)
 
 
-def _reopened(path: str, options: OpenOptions, strip_prefix: str | None, files: Files) -> Checkpoint:
+def _reopened(path: Path, options: OpenOptions, strip_prefix: str | None, files: Files) -> Checkpoint:
     """The checkpoint that was pickled, opened again. Raises CheckpointError when a file of it is another one now."""
-    checkpoint = _opened(Path(path), options, strip_prefix)
-    for (name, before), (_, now) in zip(files, checkpoint._opener[-1], strict=True):
-        if before[1:] != now[1:]:  # the first number tells devices apart, which other machines number otherwise
-            raise CheckpointError(f"{name}: the file was replaced since it was opened; open it again")
+    try:
+        checkpoint = _opened(path, options, strip_prefix)
+    except CheckpointNotFoundError:
+        raise
+    except TsError:  # perhaps because it is another file
+        there = [name for name, _ in files if Path(name).exists()]
+        _require_same(files, {name: (0, *identity_of(Path(name).stat())) for name in there})
+        raise
+    _require_same(files, dict(checkpoint._files))
     return checkpoint
+
+
+def _require_same(files: Files, now: Mapping[str, tuple[int, ...]]) -> None:
+    for name, before in files:
+        # The first number tells devices apart, which other machines number otherwise.
+        if now.get(name, ())[1:] != before[1:]:
+            raise CheckpointError(f"{name}: the file was replaced since it was opened; open it again")
 
 
 def write_checkpoint(

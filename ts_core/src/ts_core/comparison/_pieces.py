@@ -16,21 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ts_core.comparison._metrics import Sums, Tolerance, boxes, fastest_axis, measure, working_dtype
 from ts_core.comparison._report import Status
+from ts_core.contract.arrays import Array
 from ts_core.contract.file_map import place_of, release
+from ts_core.contract.nouns import TensorInfo
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, TsError
 
-if TYPE_CHECKING:
-    from ts_core.contract.nouns import TensorInfo
-    from ts_core.contract.readers import LazyTensors
-
-    Array = np.ndarray[Any, np.dtype[Any]]
-
+Shape = tuple[int, ...]
 Slices = tuple[Any, ...]  # of slices, or of the Ellipsis alone: everything
 
 PIECE = 1 << 23  # elements from which a pair is cut into boxes of that size
@@ -177,8 +175,8 @@ class Outcome:
 
     pair: int
     corner: tuple[int, ...] | None
-    shapes: tuple[tuple[int, ...] | None, ...]
-    dtypes: tuple[str | None, ...]
+    shapes: tuple[Shape | None, Shape | None]
+    dtypes: tuple[str | None, str | None]
     tolerance: Tolerance
     sums: Sums | None = None
     working: np.dtype[Any] | None = None
@@ -232,9 +230,8 @@ def _compare_piece(piece: Piece, seen: list[Array]) -> Outcome:
     try:
         original, target = arrays = [tensor.part(piece) for tensor in piece.tensors]
     except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
-        return Outcome(
-            piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)
-        )
+        nothing = (None, None)
+        return Outcome(piece.pair, piece.corner, nothing, nothing, piece.tolerances.usual, detail=_reason(problem))
     seen += arrays
     dtypes = (original.dtype.name, target.dtype.name)
     tolerance = piece.tolerances.of(piece.names, dtypes)

@@ -11,6 +11,7 @@ import functools
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Identity = tuple[int, int, int, int]
 
 _MOST_OPEN = 32  # descriptors for copies
+_MADV_DONTNEED = 4
 _MADV_POPULATE_READ = 22  # Linux 5.14
 _SYNC_FILE_RANGE_WRITE = 2
 
@@ -26,29 +28,50 @@ _SYNC_FILE_RANGE_WRITE = 2
 class FileMap:
     """The bytes of a file, mapped into memory for as long as anybody holds a view of them.
 
+    Args:
+        path: of the file.
+        descriptor: of the file, which is not needed afterwards.
+
     Attributes:
         path: of the file, absolute.
         identity: device, inode, size, and time of the last change in ns: another file of the same path has another.
         address: of its first byte.
-        mapped: whether the map is ours to undo.
+
+    Raises:
+        OSError: it cannot be mapped.
+        ValueError: it is empty.
     """
 
-    __slots__ = ("address", "identity", "mapped", "path")
+    __slots__ = ("_fallback", "address", "identity", "path")
 
-    def __init__(self, path: str, identity: Identity, address: int, mapped: bool) -> None:
-        self.path, self.identity, self.address, self.mapped = path, identity, address, mapped
+    def __init__(self, path: str | os.PathLike[str], descriptor: int) -> None:
+        self.address, self._fallback = 0, None
+        self.path = os.path.abspath(path)  # noqa: PTH100 - resolves no links
+        status = os.fstat(descriptor)
+        self.identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if not status.st_size:
+            raise ValueError("cannot map an empty file")
+        if (library := _library()) is None:
+            self._fallback = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+            self.address = _address(np.frombuffer(self._fallback, np.uint8))
+            return
+        address = library.mmap(None, status.st_size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        if address == ctypes.c_void_p(-1).value:
+            problem = ctypes.get_errno()
+            raise OSError(problem, os.strerror(problem), self.path)
+        self.address = address
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """What makes an array of it, which nobody can make writable: its bytes, and that they are read-only."""
+        return {"version": 3, "typestr": "|u1", "shape": (self.identity[2],), "data": (self.address, True)}
 
     def __del__(self) -> None:
-        """The map goes with its last view, and the descriptor with the map."""
-        _descriptors.pop(id(self), None)
-        if self.mapped:
-            _library().munmap(self.address, self.identity[2])
-
-
-class _Fallback(mmap.mmap):
-    """The map of a system whose own call is not known here; it holds a descriptor."""
-
-    file: FileMap
+        """The map goes with its last view, and the descriptor with the map; unless all ends, and there is no module."""
+        if _descriptors is not None:
+            _descriptors.pop(id(self), None)
+            if self.address and self._fallback is None:
+                _library().munmap(self.address, self.identity[2])
 
 
 class _Descriptor:
@@ -57,8 +80,8 @@ class _Descriptor:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __del__(self) -> None:
-        os.close(self.number)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
 
 
 # id(map) → its descriptor, the least recently used first. Each step is one operation of a dictionary, so that threads
@@ -75,25 +98,10 @@ def map_file(path: str | os.PathLike[str]) -> tuple[memoryview, FileMap]:
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
-        status = os.fstat(descriptor)
-        identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        place = os.path.abspath(path)  # noqa: PTH100 - resolves no links
-        if not status.st_size:
-            raise ValueError("cannot map an empty file")
-        if (library := _library()) is None:
-            fallback = _Fallback(descriptor, 0, access=mmap.ACCESS_READ)
-            fallback.file = FileMap(place, identity, _address(np.frombuffer(fallback, np.uint8)), mapped=False)
-            return memoryview(fallback), fallback.file
-        address = library.mmap(None, status.st_size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-        if address in (None, ctypes.c_void_p(-1).value):
-            problem = ctypes.get_errno()
-            raise OSError(problem, os.strerror(problem), place)
+        file = FileMap(path, descriptor)
     finally:
         os.close(descriptor)
-    file = FileMap(place, identity, address, mapped=True)
-    buffer: Any = (ctypes.c_ubyte * status.st_size).from_address(address)
-    buffer.file = file
-    return memoryview(buffer).cast("B").toreadonly(), file
+    return np.asarray(file).data, file
 
 
 def place_of(array: Array) -> tuple[FileMap, int] | None:
@@ -101,8 +109,7 @@ def place_of(array: Array) -> tuple[FileMap, int] | None:
     base: object = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
-    file = getattr(base, "file", None)
-    return (file, _address(array) - file.address) if isinstance(file, FileMap) else None
+    return (base, _address(array) - base.address) if isinstance(base, FileMap) else None
 
 
 def release(*arrays: Array) -> None:
@@ -112,12 +119,12 @@ def release(*arrays: Array) -> None:
     """
     spans: dict[int, tuple[int, int]] = {}
     for array in arrays:
-        if array.size and (place := place_of(array)) is not None and place[0].mapped:
+        if array.size and (place := place_of(array)) is not None:
             low, high = (_address(array) + end for end in _reach(array))
             first, last = spans.get(id(place[0]), (low, high))
             spans[id(place[0])] = min(low, first), max(high, last)
     for low, high in spans.values():
-        _advise(low, high - low, mmap.MADV_DONTNEED)
+        _advise(low, high - low, _MADV_DONTNEED)
 
 
 def prefault(array: Array) -> None:

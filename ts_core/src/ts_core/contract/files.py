@@ -19,6 +19,7 @@ from ts_core.errors import CheckpointError, TsError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BUFFER = 1 << 20  # bytes; small writes are gathered, larger ones go straight from the array to the file
+RELEASED = 1 << 14  # bytes from which it is worth the call to let go of an array's pages
 _WRITE = 1 << 17  # bytes a system call: measured; larger calls make Linux take large, cold pages for its cache
 _BLOCK = 1 << 24  # bytes that are made present, and handed to the disk, at once
 _MOST_DIMENSIONS = 32  # of NumPy 1; NumPy 2 has 64
@@ -68,7 +69,7 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
         One-dimensional views of bytes, each valid until the next one.
     """
     if not array.flags.c_contiguous:
-        yield from map(raw_bytes, _pieces(array))
+        yield from map(raw_bytes, pieces(array))
         release(array)  # at the end alone: each piece may need all of its pages
         return
     flat = array.reshape(-1)
@@ -78,11 +79,12 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
         if block.nbytes >= _BUFFER:
             prefault(block)
         yield raw_bytes(block)
-        release(block)
+        if block.nbytes >= RELEASED:
+            release(block)
 
 
-def _pieces(array: Array) -> Iterator[Array]:
-    """An array in parts that follow each other in C order, none larger than a block."""
+def pieces(array: Array) -> Iterator[Array]:
+    """An array of any layout in parts that follow each other in C order, none larger than a block of 16 MiB."""
     rows = _BLOCK * len(array) // array.nbytes if array.ndim else 1
     if rows >= len(array):
         yield array
@@ -90,7 +92,7 @@ def _pieces(array: Array) -> Iterator[Array]:
         yield from (array[start : start + rows] for start in range(0, len(array), rows))
     else:
         for row in array:
-            yield from _pieces(row)
+            yield from pieces(row)
 
 
 class OutputFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ class FrameworkInfo:
         formats: the file formats that it reads or writes, each a :class:`~ts_core.contract.formats.Format`.
         title: what tables call the framework, ``"MindSpore"``; its name when empty.
         cure: what to do when the framework is missing, ``pip install "ts-core[torch]"``.
+        file_name: (path of a layer, name of a parameter inside it) → name in files, where that is not both joined by a
+            dot: ``lambda layer, local: f"{layer}/{local}:0"``. Of the network itself the path is ``""``.
         tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("pt",)``.
         shares: the names of frameworks whose tensors are also its own, ``("jax",)``: claims of both are no conflict.
         contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
@@ -39,6 +42,7 @@ class FrameworkInfo:
     formats: tuple[Format, ...] = ()
     title: str = ""
     cure: str = ""
+    file_name: Callable[[str, str], str] | None = None
     tags: tuple[str, ...] = ()
     shares: tuple[str, ...] = ()
     contract: int = CONTRACT_VERSION

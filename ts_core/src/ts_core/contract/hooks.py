@@ -51,12 +51,16 @@ def iter_layers(net: object) -> Iterable[Layer] | None:
 
 @hookspec(firstresult=True)
 def iter_parameters(net: object) -> Iterable[RawParameter] | None:
-    """Every parameter and buffer of a network in definition order, a shared one at each of its places."""
+    """Every parameter and buffer of a network in definition order, a shared one at each of its places.
+
+    A network that has not made its parameters yet is refused with :class:`~ts_core.contract.errors.NotBuiltError`.
+    Where a tensor is tied and the framework writes it once, it has that one name at each of its places.
+    """
 
 
 @hookspec(firstresult=True)
 def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
-    """Copy arrays into the parameters at these paths; the answer is the network that holds them.
+    """Copy arrays into the parameters at these paths; the answer is the network that holds them: this, or a new one.
 
     The core has checked that each array has its parameter's shape and cast it to its dtype, and names a tied tensor
     once, at the first of its places. The mapping makes an array when it is asked for it: ask once, and keep none.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from ts_core.contract.settings import Spelling
     from ts_core.contract.transforms import Transform
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
@@ -38,7 +39,9 @@ class RawParameter:
     Attributes:
         path: where it is found from the network: the attributes joined by dots.
         tensor: the framework's own object, the very same one in each place where the network uses it.
-        name: as the framework writes it into files; ``None`` when that is the path.
+        name: as the framework writes it into files; ``None`` when that is the path, or what the rule of its layer and
+            ``FrameworkInfo.file_name`` make of it. A tied tensor of which the framework writes one name has that
+            name at each of its places.
         trainable: whether the framework would give it a gradient.
         persistent: whether the framework writes it into its checkpoints.
     """
@@ -100,7 +103,10 @@ class LayerRule:
         when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
             whether this rule is the one. ``None`` when the class decides alone.
         root_names: attribute path → the name in files when the layer is itself the network, where that differs.
-        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it.
+        file_names: attribute path → what files call the parameter inside the layer, where that differs
+            (``"kernel"`` → ``"vars.0"``); ``FrameworkInfo.file_name`` then joins it to the layer's path.
+        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it
+            (:mod:`ts_core.contract.settings`).
     """
 
     cls: str
@@ -109,7 +115,25 @@ class LayerRule:
     layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
     when: Callable[[Any], bool] | None = None
     root_names: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Spelling] = field(default_factory=dict)
+    file_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a tensor is to which layer: told by a file that knows more than names, nothing has to be inferred.
+
+    Attributes:
+        layer: the path of the layer, its parts joined by dots; ``""`` for the network itself.
+        kind: what that layer is, in canonical terms (:data:`~ts_core.contract.layers.KINDS`).
+        role: what the tensor is to that layer, in canonical terms.
+        layout: the transform that takes the canonical layout to the one in the file; ``None`` when it is canonical.
+    """
+
+    layer: str
+    kind: str
+    role: str
+    layout: Transform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +145,14 @@ class TensorInfo:
         shape: its shape; ``()`` for a scalar.
         dtype: the dtype of its elements.
         nbytes: the size of its elements in bytes.
+        place: what it is to which layer, where the file says so.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     nbytes: int
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

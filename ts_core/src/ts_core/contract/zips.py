@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ts_core.contract.byte_sources import Array, ByteSource, release
-from ts_core.contract.files import OutputFile, raw_blocks, raw_bytes, reading
+from ts_core.contract.files import RELEASED, OutputFile, raw_blocks, raw_bytes, reading
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -149,7 +149,7 @@ class ZipWriter:
             checksum = zlib.crc32(content)
             self._file.write(_local_header(encoded, start, size, checksum))
             self._file.write(content)
-            if array is not None:
+            if array is not None and size >= RELEASED:
                 release(array)
         else:
             # The checksum comes before the content in the file; it takes about as long to compute as the content to

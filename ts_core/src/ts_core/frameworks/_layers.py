@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ts_core.contract.recognition import is_class
 from ts_core.errors import PluginError
 
 if TYPE_CHECKING:
+    from ts_core.contract.framework_info import FrameworkInfo
     from ts_core.contract.transforms import Transform
     from ts_core.frameworks._registry import PluginRegistry
 
@@ -27,6 +28,18 @@ class Owner:
     kind: str | None
     role: str | None
     layout: Transform | None = None
+    rule: LayerRule | None = None
+
+
+def name_in_files(info: FrameworkInfo, layer: str, local: str, rule: LayerRule | None) -> str:
+    """What the files of a framework call a parameter: by the path of its layer, and its own path inside it."""
+    if rule is not None:
+        if not layer and local in rule.root_names:
+            return rule.root_names[local]
+        local = rule.file_names.get(local, local)
+    if info.file_name is not None:
+        return info.file_name(layer, local)
+    return f"{layer}.{local}" if layer else local
 
 
 class LayerTable:
@@ -49,24 +62,32 @@ class LayerTable:
             self._known[cls] = next(filter(None, found), ())
         return self._known[cls]
 
-    def owner(self, path: str, layers: Mapping[str, object]) -> Owner:
-        """The owner of the parameter at `path` in a network whose layers are `layers` (path → layer, ``""`` the root).
+    def owners(self, layers: Mapping[str, object]) -> Callable[[str], Owner]:
+        """Who owns the parameter at a path, in a network whose layers are `layers` (path → layer, ``""`` the root).
 
         The outermost layer whose rule knows the rest of the path owns the parameter: a batch norm that keeps
         everything in an inner layer is still one batch norm. With no such layer it is the innermost one, without a
         role.
         """
-        parts = path.split(".")
-        for depth in range(len(parts)):
-            layer, local = ".".join(parts[:depth]), ".".join(parts[depth:])
-            rule = self.rule(layers[layer]) if layer in layers else None
-            if rule is not None and local in rule.roles:
-                role = rule.roles[local]
-                layout = rule.layout.get(role)
-                return Owner(layer, rule.kind, role, layout(layers[layer]) if callable(layout) else layout)
-        innermost = ".".join(parts[:-1])
-        rule = self.rule(layers[innermost]) if innermost in layers else None
-        return Owner(innermost, rule.kind if rule else None, None)
+
+        @functools.cache
+        def known(place: str) -> tuple[tuple[str, object, LayerRule], ...]:
+            """The layers on the way to a place that have a rule, the outermost first."""
+            above = known(place.rpartition(".")[0]) if place else ()
+            rule = self.rule(layers[place]) if place in layers else None
+            return above if rule is None else (*above, (place, layers[place], rule))
+
+        def owner(path: str) -> Owner:
+            innermost = path.rpartition(".")[0]
+            for place, layer, rule in known(innermost):
+                role = rule.roles.get(path[len(place) + 1 :] if place else path)
+                if role is not None:
+                    layout = rule.layout.get(role)
+                    return Owner(place, rule.kind, role, layout(layer) if callable(layout) else layout, rule)
+            rules = [rule for place, _, rule in known(innermost) if place == innermost]
+            return Owner(innermost, rules[0].kind, None, None, rules[0]) if rules else Owner(innermost, None, None)
+
+        return owner
 
 
 @functools.lru_cache(maxsize=16)

@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 
 GROUP = "ts_core"
 # Where the user's own values and networks are at work: what goes wrong there is said as the framework says it.
-_OF_VALUES = frozenset(
-    {"tensor_to_numpy", "tensor_from_numpy", "run_network", "trace_network", "extract_gradients", "on_gradient"}
-)
+_OF_VALUES = frozenset({"tensor_to_numpy", "tensor_from_numpy", "trace_network", "extract_gradients", "on_gradient"})
 
 
 @dataclass(frozen=True)
@@ -133,6 +131,8 @@ class PluginRegistry:
         for field in ("name", "distribution", "title", "cure"):
             if not isinstance(getattr(info, field), str):
                 raise PluginError(f"FrameworkInfo.{field} is {getattr(info, field)!r}, not a str")
+        if not (info.file_name is None or callable(info.file_name)):
+            raise PluginError(f"FrameworkInfo.file_name is {info.file_name!r}, not a function")
         for field, kind in (("classes", str), ("tags", str), ("shares", str), ("formats", Format)):
             value = getattr(info, field)
             if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
@@ -181,6 +181,10 @@ class PluginRegistry:
     def infos(self) -> list[FrameworkInfo]:
         """Every plug-in found, working or not, in the order in which they are asked."""
         return list(self._infos)
+
+    def info(self, plugin: str) -> FrameworkInfo:
+        """What the plug-in of this entry point says of its framework."""
+        return self._working[plugin]
 
     def who_answers(self) -> dict[str, tuple[str, ...]]:
         """Hook → the entry-point names of the plug-ins that implement it, in the order in which they are asked."""

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,9 @@ _ALIKE, _ALIKE_UNNAMED = 0.7, 0.85
 _WORDS = 0.3
 
 NAME, STRUCTURE, ORDER = "name", "structure", "order"
+
+T = TypeVar("T")
+Sides = tuple[list[T], list[T]]
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +44,9 @@ class Node:
     content: int = 0  # equal numbers: equal multisets of signatures
     counts: Counter[int] = field(default_factory=Counter)
     elements: int = 0
+
+
+_POSITION = attrgetter("position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +177,19 @@ def _opened(nodes: list[Node], size: int) -> list[Node]:
     return [part for node in nodes for part in (node.children if node.leaves >= size and not node.unit else (node,))]
 
 
-def _groups(left: Iterable[Node], right: Iterable[Node]) -> Iterator[tuple[list[Node], list[Node]]]:
-    """Nodes of equal contents, side by side."""
-    groups: dict[int, tuple[list[Node], list[Node]]] = defaultdict(lambda: ([], []))
-    for side, nodes in enumerate((left, right)):
-        for node in nodes:
-            groups[node.content][side].append(node)
-    return iter(groups.values())
+def side_by_side(left: Iterable[T], right: Iterable[T], key: Callable[[T], object]) -> Iterable[Sides[T]]:
+    """The items of either side that have the same key, for each key."""
+    groups: dict[object, Sides[T]] = defaultdict(lambda: ([], []))
+    for side, items in enumerate((left, right)):
+        for item in items:
+            groups[key(item)][side].append(item)
+    return groups.values()
+
+
+def _of_size(left: list[Node], right: list[Node], size: int) -> Iterable[Sides[Node]]:
+    """The modules of this size, those of equal contents side by side."""
+    ours, theirs = ([node for node in nodes if node.leaves == size] for nodes in (left, right))
+    return side_by_side(ours, theirs, attrgetter("content"))
 
 
 Choice = tuple[Node, Node, str, bool]
@@ -183,15 +197,14 @@ Choice = tuple[Node, Node, str, bool]
 
 def _equal(left: list[Node], right: list[Node], size: int) -> Iterator[Choice]:
     """Modules of this size with equal contents, when both sides have equally many of them."""
-    for a, b in _groups((n for n in left if n.leaves == size), (n for n in right if n.leaves == size)):
+    for a, b in _of_size(left, right, size):
         if len(a) == len(b):
             yield from ((x, y, evidence, True) for x, y, evidence in _assign(a, b))
 
 
 def _alike(left: list[Node], right: list[Node], size: int) -> list[Choice]:
     """Modules of about this size whose contents are nearly equal, in an order-preserving alignment."""
-    groups = list(_groups((n for n in left if n.leaves == size), (n for n in right if n.leaves == size)))
-    settled = {id(node) for a, b in groups if len(a) == len(b) for node in (*a, *b)}
+    settled = {id(node) for a, b in _of_size(left, right, size) if len(a) == len(b) for node in (*a, *b)}
     smallest = size * _ALIKE / (2 - _ALIKE)
     first = [n for n in left if n.leaves >= smallest and not n.unit and id(n) not in settled]
     second = [n for n in right if n.leaves >= smallest and not n.unit and id(n) not in settled]
@@ -259,8 +272,8 @@ def _assign(left: list[Node], right: list[Node]) -> Iterator[tuple[Node, Node, s
         yield from _in_order(rest_left.pop(a), rest_right.pop(b), bool(a) and bool(b))
     if rest_left:
         yield from _in_order(
-            sorted((n for nodes in rest_left.values() for n in nodes), key=lambda n: n.position),
-            sorted((n for nodes in rest_right.values() for n in nodes), key=lambda n: n.position),
+            sorted((n for nodes in rest_left.values() for n in nodes), key=_POSITION),
+            sorted((n for nodes in rest_right.values() for n in nodes), key=_POSITION),
             named=False,
         )
 
@@ -311,12 +324,7 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
 
 
 def _settle(
-    left: list[Node],
-    right: list[Node],
-    pairs: list[Pair],
-    sound: bool,
-    guessed: bool,
-    direct: Container[int],
+    left: list[Node], right: list[Node], pairs: list[Pair], sound: bool, guessed: bool, direct: Container[int]
 ) -> tuple[list[Node], list[Node]]:
     """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
 
@@ -327,7 +335,7 @@ def _settle(
 
     spare_left: list[Node] = []
     spare_right: list[Node] = []
-    for a, b in _groups(left, right):
+    for a, b in side_by_side(left, right, attrgetter("content")):
         for x, y in _by_family(a, b):
             if len(x) == len(y):
                 for m, n, evidence in _assign(x, y):
@@ -339,11 +347,7 @@ def _settle(
             used = {id(node) for both in some for node in both}
             spare_left += [n for n in x if id(n) not in used]
             spare_right += [n for n in y if id(n) not in used]
-    return _by_position(spare_left), _by_position(spare_right)
-
-
-def _by_position(nodes: list[Node]) -> list[Node]:
-    return sorted(nodes, key=lambda node: node.position)
+    return sorted(spare_left, key=_POSITION), sorted(spare_right, key=_POSITION)
 
 
 def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node], list[Node]]]:
@@ -353,10 +357,8 @@ def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node]
         yield left, right
         return
     for name in families:
-        yield (
-            [n for n in left if n.unit and n.unit.family == name],
-            [n for n in right if n.unit and n.unit.family == name],
-        )
+        ours, theirs = ([n for n in nodes if n.unit and n.unit.family == name] for nodes in (left, right))
+        yield ours, theirs
 
 
 def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Iterator[tuple[Node, Node]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ts_core.contract.layers import COUNTER, KINDS
-from ts_core.contract.nouns import LayerRule, TensorInfo
+from ts_core.contract.nouns import LayerRule, Place, TensorInfo
 from ts_core.errors import WeightMapError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
     rules = tuple(rules)
     taken: set[str] = set()
     found: dict[str, Reading] = {}  # by the name of the first tensor
-    for reading in _nested(index, rules):
+    for reading in (*_told(index), *_nested(index, rules)):
         if not taken.intersection(reading.names.values()):
             taken.update(reading.names.values())
             found[next(iter(reading.names.values()))] = reading
@@ -74,6 +74,18 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
         for local, name in names.items():
             found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
     return _by_company([found[name] for name in index if name in found], index)
+
+
+def _told(index: Mapping[str, TensorInfo]) -> Iterator[Reading]:
+    """The layers that the file itself tells of."""
+    layers: dict[tuple[str, str], dict[str, Place]] = defaultdict(dict)
+    for name, info in index.items():
+        if info.place is not None:
+            layers[info.place.layer, info.place.kind][name] = info.place
+    for (layer, kind), places in layers.items():
+        layout = {place.role: place.layout for place in places.values() if place.layout is not None}
+        roles = {place.role: place.role for place in places.values()}
+        yield Reading(layer, {place.role: name for name, place in places.items()}, (Kind(kind, roles, layout),))
 
 
 def _by_company(readings: list[Reading], index: Mapping[str, TensorInfo]) -> list[Reading]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.contract.arrays import Array
 from ts_core.contract.readers import LazyTensors
 from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.errors import WeightMapError
-from ts_core.mapping._alignment import ORDER, Pair, align
+from ts_core.mapping._alignment import ORDER, Pair, align, side_by_side
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
@@ -30,9 +30,6 @@ from ts_core.mapping._weight_map import WeightMap
 from ts_core.running import as_inputs, run
 from ts_core.sources import NetworkTensors, Shapes
 
-if TYPE_CHECKING:
-    Array = np.ndarray[Any, np.dtype[Any]]
-
 # Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
 _RELATED = 0.25
 # Words as near as this say the same.
@@ -40,18 +37,14 @@ _NEAR = 0.6
 
 
 def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
-    """The weight map from an opened source to an opened target.
-
-    Args:
-        source: a network, a checkpoint or a mapping.
-        target: the same; its data is not read.
-        sample_inputs: see :func:`ts_core.weight_map`.
+    """The weight map from an opened source to an opened target, whose data is not read; see :func:`ts_core.weight_map`.
 
     Raises:
         WeightMapError: the two have next to nothing in common.
         ArgumentError: sample inputs are given, and one of the two is no network.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     if sample_inputs is not None:
         inputs = as_inputs(sample_inputs)
         (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
@@ -104,7 +97,8 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
     Raises:
         WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     idle = {slot.name for unit in left for slot in unit.stored() if needless(slot)}
     entries = [e for e in given if set(e.target) <= target.index.keys() or not idle.issuperset(e.source)]
     unknown = [name for entry in entries for name in entry.target if name not in target]
@@ -133,7 +127,7 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
         more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
         pairs += [Pair(p.source, p.target, p.evidence, False) for p in more]
     _require_related(pairs, left, right)
-    return _Findings(pairs, left, right, spare_left, spare_right).weight_map()
+    return _findings(pairs, left, right, spare_left, spare_right)
 
 
 def _main_place(unit: Unit) -> object:
@@ -152,58 +146,52 @@ def _require_related(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequenc
         )
 
 
-@dataclass(slots=True)
-class _Findings:
-    """Turns an alignment into entries, and what is left over into explanations."""
+def _findings(
+    pairs: Sequence[Pair],
+    left: Sequence[Unit],
+    right: Sequence[Unit],
+    spare_left: Sequence[Unit],
+    spare_right: Sequence[Unit],
+) -> WeightMap:
+    """The entries of an alignment, and explanations of what is left over."""
+    entries = []
+    lost_left = [slot for unit in spare_left for slot in unit.slots.values()]
+    lost_right = [slot for unit in spare_right for slot in unit.slots.values()]
+    bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
+    for pair in pairs:
+        paired = list(_slots(pair))
+        entries += [_entry(pair, a, b) for a, b in paired]
+        done = {id(slot) for both in paired for slot in both}
+        for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
+            for slot in unit.slots.values():
+                if id(slot) not in done:
+                    spare.append(slot)
+                    bare.update((part.name, pair) for part in slot.stored())
+    order = _names(left)
+    position = {name: place for place, name in enumerate(order)}
+    entries.sort(key=lambda entry: position[entry.source[0]])
+    found = WeightMap(entries, ambiguous=_ambiguous(spare_left, spare_right), order=order)
+    explain_left = Explainer(right, found.by_target, bare, "target")
+    explain_right = Explainer(left, found.by_source, bare, "source")
+    return found.replaced(
+        unmatched_source=[explain_left(part) for slot in lost_left for part in slot.stored()],
+        unmatched_target=[explain_right(part) for slot in lost_right for part in slot.stored()],
+    )
 
-    pairs: Sequence[Pair]
-    left: Sequence[Unit]
-    right: Sequence[Unit]
-    spare_left: list[Unit]
-    spare_right: list[Unit]
 
-    def weight_map(self) -> WeightMap:
-        entries = []
-        lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
-        lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
-        bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
-        for pair in self.pairs:
-            paired = list(_slots(pair))
-            entries += [_entry(pair, a, b) for a, b in paired]
-            done = {id(slot) for both in paired for slot in both}
-            for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
-                for slot in unit.slots.values():
-                    if id(slot) not in done:
-                        spare.append(slot)
-                        bare.update((part.name, pair) for part in slot.stored())
-        order = [slot.name for unit in self.left for slot in unit.stored()]
-        position = {name: place for place, name in enumerate(order)}
-        entries.sort(key=lambda entry: position[entry.source[0]])
-        found = WeightMap(entries, ambiguous=self._ambiguous(), order=order)
-        explain_left = Explainer(self.right, found.by_target, bare, "target")
-        explain_right = Explainer(self.left, found.by_source, bare, "source")
-        return found.replaced(
-            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.stored()],
-            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.stored()],
-        )
-
-    def _ambiguous(self) -> Iterator[Ambiguity]:
-        """What is left over on both sides although it would fit."""
-        groups: dict[object, tuple[list[Unit], list[Unit]]] = defaultdict(lambda: ([], []))
-        for side, spare in enumerate((self.spare_left, self.spare_right)):
-            for unit in spare:
-                groups[unit.signature][side].append(unit)
-        for left, right in groups.values():
-            fitting = [(a, b) for a in left for b in right if compatible(a, b)]
-            if fitting:
-                first = {id(a): a for a, _ in fitting}.values()
-                second = {id(b): b for _, b in fitting}.values()
-                yield Ambiguity(
-                    _names(first),
-                    _names(second),
-                    f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
-                    "their names do not tell which belongs to which",
-                )
+def _ambiguous(spare_left: Iterable[Unit], spare_right: Iterable[Unit]) -> Iterator[Ambiguity]:
+    """What is left over on both sides although it would fit."""
+    for left, right in side_by_side(spare_left, spare_right, lambda unit: unit.signature):
+        fitting = [(a, b) for a in left for b in right if compatible(a, b)]
+        if fitting:
+            first = {id(a): a for a, _ in fitting}.values()
+            second = {id(b): b for _, b in fitting}.values()
+            yield Ambiguity(
+                _names(first),
+                _names(second),
+                f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
+                "their names do not tell which belongs to which",
+            )
 
 
 def _names(units: Iterable[Unit]) -> tuple[str, ...]:
@@ -230,13 +218,11 @@ def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
 def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
     names = tuple(tuple(part.name for part in slot.stored()) for slot in (source, target))
     equal = pair.source.path == pair.target.path
-    how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
     if pair.evidence == ORDER:
-        certainty = GUESS
-    elif pair.sound and (equal or _same_words(pair)):
-        certainty = CERTAIN
+        how, certainty = "order", GUESS
     else:
-        certainty = LIKELY
+        how = "equal name" if equal else "alignment"
+        certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
     return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
 
 
@@ -278,12 +264,9 @@ def _thin_axes(before: Shape, after: Shape) -> Transform | None:
     """From one shape to another that differs in axes of size 1, which hold no order of elements."""
     if before == after:
         return None
-    if len(after) == len(before) + 1:
-        for axis in range(len(after)):
-            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
-                return InsertAxis(axis)
-    if len(before) == len(after) + 1:
-        for axis in range(len(before)):
-            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
-                return RemoveAxis(axis)
+    for axis in range(max(len(before), len(after))):
+        if (*before[:axis], 1, *before[axis:]) == after:
+            return InsertAxis(axis)
+        if (*after[:axis], 1, *after[axis:]) == before:
+            return RemoveAxis(axis)
     return Reshape(before, after)

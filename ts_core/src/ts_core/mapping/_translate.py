@@ -9,7 +9,7 @@ from ts_core.contract.nouns import LayerRule, Parameter
 from ts_core.contract.readers import LazyTensors
 from ts_core.contract.transforms import Transform, chain
 from ts_core.errors import WeightMapError
-from ts_core.frameworks import registry, require_framework
+from ts_core.frameworks import framework_called, name_in_files, registry, require_framework
 from ts_core.mapping._inference import read_layers
 from ts_core.mapping._names import wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, LIKELY, Ambiguity, MapEntry
@@ -118,6 +118,7 @@ def _speller(framework: str) -> Callable[[_Place], _Result]:
     tables = registry().each("layer_rules")
     if framework not in tables:
         require_framework(framework)
+    info = framework_called(framework)
     spellings: dict[str, tuple[LayerRule, dict[str, str]]] = {}
     for rule in tables.get(framework, ()):
         spellings.setdefault(rule.kind, (rule, {role: local for local, role in rule.roles.items()}))
@@ -132,7 +133,7 @@ def _speller(framework: str) -> Callable[[_Place], _Result]:
             raise WeightMapError(
                 f"{place.name}: how {framework} stores a {rule.kind} depends on the layer: give the target network"
             )
-        name = f"{place.layer}.{local}" if place.layer else rule.root_names.get(local, local)
+        name = name_in_files(info, place.layer, local, rule)
         return name, chain(place.layout.inverse() if place.layout else None, layout)
 
     return spell

@@ -7,7 +7,7 @@ from which :mod:`ts_core.mapping._inference` reads what it can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from ts_core.contract.nouns import LayerRule, Parameter, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping._inference import Reading, read_layers
+from ts_core.mapping._rules import known_by_name
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
@@ -127,16 +128,18 @@ def compatible(a: Unit, b: Unit) -> bool:
     return {a.family, b.family} == {"conv", "linear"}  # a convolution with a kernel of size 1 is a linear layer
 
 
-def units_of(source: LazyTensors, rules: Iterable[LayerRule]) -> list[Unit]:
+def units_of(source: LazyTensors, rules: Sequence[LayerRule], other: LazyTensors) -> list[Unit]:
     """The units of an opened source, in its order.
 
     Args:
         source: a network, a checkpoint or a mapping, opened.
         rules: those that may explain the names of a file.
+        other: what it is to be matched to: a network knows the names that it writes into files.
     """
     if isinstance(source, NetworkTensors):
         return _of_parameters(source.parameters)
-    return _of_readings(read_layers(source.index, rules), source.index)
+    index = known_by_name(source.index, other.index, rules) if isinstance(other, NetworkTensors) else source.index
+    return _of_readings(read_layers(index, rules), index)
 
 
 def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ts_core.errors import ArgumentError, ArgumentTypeError, TsError, WorkerWarning, warn
 from ts_core.work._processes import Crew
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -47,8 +45,6 @@ def run(
     if executor is None and (threads == 1 or len(head) < 2):
         yield from map(do, chain(head, todo))
         return
-
-    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ThreadPoolExecutor, wait
 
     with ExitStack() as ours:  # left by Ctrl-C as well: what has not begun is dropped, what has ends within a task
         pool, limit, crew = executor, _PENDING, None
@@ -99,11 +95,7 @@ def processors() -> int:
 
 def shares_memory(executor: Executor | None) -> bool:
     """Whether who does the tasks sees the objects of this process."""
-    if executor is None:
-        return True
-    from concurrent.futures import ThreadPoolExecutor
-
-    return isinstance(executor, ThreadPoolExecutor)
+    return executor is None or isinstance(executor, ThreadPoolExecutor)
 
 
 @contextmanager

@@ -47,11 +47,13 @@ _MOST = 20  # bytes of a field's key and length
 
 def fields(file: ByteSource, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """The fields of a message: number, wire type, and the range of the content (of a varint: its value, twice)."""
-    window, start = memoryview(b""), position
+    start = stop = position
     while position < end:
-        if position + _MOST > start + len(window):
-            window, start = file.read(position, min(position + _WINDOW, end)), position
-        key, at = _varint(window, position - start, start)
+        if stop < end and position + _MOST > stop:
+            start, stop = position, min(position + _WINDOW, end)
+            window = file.read(start, stop)
+        at = position - start
+        key, at = (window[at], at + 1) if window[at] < 0x80 else _varint(window, at, start)
         wire = key & 7
         if wire == VARINT:
             value, at = _varint(window, at, start)
@@ -59,7 +61,8 @@ def fields(file: ByteSource, position: int, end: int) -> Iterator[tuple[int, int
             yield key >> 3, wire, value, value
             continue
         if wire == BYTES:
-            length, at = _varint(window, at, start)
+            short = at < len(window) and window[at] < 0x80
+            length, at = (window[at], at + 1) if short else _varint(window, at, start)
         elif wire == FIXED64:
             length = 8
         elif wire == FIXED32:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.contract.errors import CheckpointError, UnsupportedDtypeError
 from ts_core.contract.files import OutputFile, raw_blocks
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.plan import require_dtypes
-from ts_core.errors import CheckpointError, UnsupportedDtypeError
 from ts_mindspore.checkpoints._wire import CONTENT, DTYPES, STRING, TAG, TENSOR, TYPE, VALUE, encoded, key, message
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
 from ts_core.contract.nouns import Section
 from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
-from ts_core.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
 from ts_torch.checkpoints._tensors import TensorRecord, UnreadableTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.errors import UnsupportedTensorError
 from ts_core.contract.files import reading
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_core.contract.pickles import MalformedError, PickleBytes, load
 from ts_core.contract.zips import ZipEntry, is_zip, read_directory
-from ts_core.errors import UnsupportedTensorError
 from ts_torch.checkpoints._contents import Contents, select
 from ts_torch.checkpoints._older import is_stream, is_tar, read_stream, read_tar
 from ts_torch.checkpoints._tensors import BUILDERS, Storage, TensorRecord, storage_dtype, storage_nbytes

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.contract.errors import CheckpointError
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.plan import require_dtypes
 from ts_core.contract.zips import ZipWriter
-from ts_core.errors import CheckpointError
 from ts_torch.checkpoints._tensors import DTYPES, STORAGES
 
 Array = np.ndarray[Any, np.dtype[Any]]
