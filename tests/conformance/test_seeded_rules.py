@@ -1,0 +1,225 @@
+"""The suite catches bugs of layer rules, of what a plug-in says of itself, of gradients and seeds."""
+
+import dataclasses
+
+import pytest
+from seeding import Bugs, altered, on_each_rule, swapped
+
+from ts_core.contract.nouns import LayerRule
+from ts_core.contract.transforms import InsertAxis, Transpose
+
+torch = pytest.importorskip("torch")
+bug = Bugs()
+
+
+# layer_rules
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def mean_and_variance_swapped(rule):
+    return swapped(rule, "mean", "variance")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def scale_and_bias_swapped(rule):
+    return swapped(rule, "scale", "bias")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def transposed_kernel(rule):
+    return {"layout": {"weight": Transpose((1, 0))}} if rule.kind == "linear" else {}
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def channels_last(rule):
+    return {"layout": {"weight": Transpose((2, 3, 1, 0))}} if rule.kind == "conv2d" else {}
+
+
+@bug("layer_rules", "test_layer")
+@on_each_rule
+def every_convolution_is_flat(rule):
+    return {"kind": "conv2d"} if rule.kind.startswith("conv") else {}
+
+
+class OneWay(InsertAxis):
+    """A layout whose inverse forgets which axis it was."""
+
+    def inverse(self):
+        return Transpose((1, 0))
+
+
+@bug("layer_rules", "test_layout_is_invertible")
+@on_each_rule
+def layout_without_a_way_back(rule):
+    return {"layout": {"weight": OneWay(0)}} if rule.kind == "embedding" else {}
+
+
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def misspelt_kind(rule):
+    return {"kind": "liner"} if rule.kind == "linear" else {}
+
+
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def misspelt_role(rule):
+    return {"roles": {"weight": "wieght", "bias": "bias"}} if rule.kind == "linear" else {}
+
+
+@bug("layer_rules", "test_rules")
+@on_each_rule
+def setting_of_another_kind(rule):
+    return {"settings": {"eps": "eps"}} if rule.kind == "linear" else {}
+
+
+@bug("layer_rules", "test_every_rule_has_a_case")
+def rule_of_another_kind(honest):
+    return lambda: [*honest(), LayerRule("torch.nn.Linear", "conv2d", {"weight": "weight"})]
+
+
+@bug("layer_rules", "test_rules")
+def a_role_twice(honest):
+    return lambda: [*honest(), LayerRule("torch.nn.Linear", "linear", {"weight": "weight", "w": "weight"})]
+
+
+@bug("layer_rules", "test_rules")
+def a_layout_for_nothing(honest):
+    return lambda: [*honest(), LayerRule("torch.nn.Linear", "linear", {"weight": "weight"}, {"kernel": InsertAxis(0)})]
+
+
+@bug("layer_rules", "test_every_class_has_a_rule")
+def a_rule_is_missing(honest):
+    return lambda: [rule for rule in honest() if rule.kind != "layer_norm"]
+
+
+# framework_info
+
+
+@bug("framework_info", "test_info")
+def networks_not_claimed(honest):
+    return lambda: dataclasses.replace(honest(), classes=("torch.Tensor",))
+
+
+@bug("framework_info", "test_is_registered")
+def written_for_a_newer_contract(honest):
+    return lambda: dataclasses.replace(honest(), contract=10_000)
+
+
+@bug("framework_info", "test_is_registered")
+def framework_not_installed(honest):
+    return lambda: dataclasses.replace(honest(), distribution="a-framework-nobody-has")
+
+
+# gradients
+
+
+@bug("extract_gradients", "test_gradients")
+def wrong_sign(honest):
+    def extract_gradients(source, net):
+        found = honest(source, net)
+        return found and {name: None if gradient is None else -gradient for name, gradient in found.items()}
+
+    return extract_gradients
+
+
+@bug("extract_gradients", "test_gradients")
+def one_place_further(honest):
+    def extract_gradients(source, net):
+        found = honest(source, net)
+        return found and dict(zip(found, [*list(found.values())[1:], next(iter(found.values()))], strict=True))
+
+    return extract_gradients
+
+
+@bug("extract_gradients", "test_gradients_of_strangers")
+def gradients_from_nowhere(honest):
+    def extract_gradients(source, net):
+        found = honest(source, net)
+        return {} if found is None else found
+
+    return extract_gradients
+
+
+@bug("on_gradient", "test_on_gradient")
+def never_calls_back(honest):
+    def on_gradient(tensor, callback):
+        return honest(tensor, lambda gradient: None)
+
+    return on_gradient
+
+
+@bug("on_gradient", "test_on_gradient")
+def calls_back_twice(honest):
+    def on_gradient(tensor, callback):
+        return honest(honest(tensor, callback), callback)
+
+    return on_gradient
+
+
+@bug("on_gradient", "test_on_gradient")
+def doubles_the_gradient(honest):
+    def on_gradient(tensor, callback):
+        watched = honest(tensor, callback)
+        return None if watched is None else watched * 2 - watched.detach()
+
+    return on_gradient
+
+
+# files, randomness
+
+
+@bug("framework_info", "test_foreign_files")
+def takes_any_file_for_its_own(honest):
+    formats = (dataclasses.replace(format, sniff=lambda source: True) for format in honest().formats)
+    info = dataclasses.replace(honest(), formats=tuple(formats))
+    return lambda: info
+
+
+@bug("seed", "test_seed")
+def seed_ignored(honest):
+    def seed(seed):
+        return None
+
+    return seed
+
+
+@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
+@pytest.mark.parametrize(("hook", "alter", "caught_by", "says"), bug)
+def test_the_suite_catches(hook, alter, caught_by, says, caught):
+    assert says in caught(hook, alter, caught_by)
+
+
+def test_every_test_that_catches_a_bug_passes_without_it(suite):
+    import ts_torch
+
+    tests = {parameters.values[2] for parameters in bug}
+    reports = suite(altered("seed", ts_torch.seed), *tests)
+    assert {test.partition("[")[0] for test in reports.passed} >= tests
+    assert not reports.failures
+
+
+@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
+def test_the_suite_catches_a_hook_without_its_mark(suite):
+    (failure,) = suite(altered("seed", lambda seed: None, marked=False), "test_is_registered").failures
+    assert "seed is marked with @hookimpl" in failure
+
+
+@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
+def test_a_plugin_whose_framework_info_has_no_mark_is_not_used(suite):
+    import ts_torch
+
+    unmarked = altered("framework_info", lambda: ts_torch.framework_info(), marked=False)
+    (failure,) = suite(unmarked, "test_is_registered").failures
+    assert "framework_info is not marked with @hookimpl" in failure
+
+
+def test_the_suite_catches_an_eager_import(suite, tmp_path):
+    import ts_torch
+
+    (tmp_path / "altered_plugin.py").write_text("import torch\nfrom ts_torch import *")
+    (failure,) = suite(altered("seed", ts_torch.seed), "test_import_is_light").failures
+    assert "importing the plug-in imports no framework" in failure
