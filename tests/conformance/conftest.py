@@ -25,6 +25,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     def run(module: types.ModuleType, *tests: str, body: str = "") -> Reports:
         file = tmp_path / "test_altered.py"
         file.write_text(RUN_SUITE + textwrap.indent(textwrap.dedent(body), "    "))
+        sys.modules.pop("test_altered", None)  # pytest would take that of the last run
         monkeypatch.setitem(sys.modules, "altered_plugin", module)
         registry = PluginRegistry([importlib.metadata.EntryPoint("torch", "altered_plugin", GROUP)])
         monkeypatch.setattr("ts_core.frameworks._registry._current", registry)

@@ -3,6 +3,8 @@
 Here the bugs of tensors, networks and their parameters; see :mod:`seeding`.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from seeding import Bugs, altered, on_arrays, on_each_parameter, on_layers, on_parameters
@@ -76,6 +78,25 @@ def told_by_the_name_alone(honest):
         return np.zeros(0) if type(tensor).__name__ == "Tensor" and honest(tensor) is None else honest(tensor)
 
     return tensor_to_numpy
+
+
+@bug("tensor_to_numpy", "test_strangers", "Lookalike")
+def takes_anything_with_numpy(honest):
+    def tensor_to_numpy(tensor):
+        array = honest(tensor)
+        return tensor.numpy() if array is None and hasattr(tensor, "numpy") else array
+
+    return tensor_to_numpy
+
+
+@bug("tensor_to_numpy", "test_to_numpy", "at [2, 1]: 3.0 instead of 2.0; 1 of 12 elements differ")
+@on_arrays
+def one_more_in_one_place(array):
+    if array.shape != (3, 4) or array.dtype.name != "float32":
+        return array
+    array = array.copy()
+    array[2, 1] += 1
+    return array
 
 
 # tensor_from_numpy
@@ -155,6 +176,12 @@ def only_paths(layers):
     return [(layer.path, layer.layer) for layer in layers]
 
 
+@bug("iter_layers", "test_paths", "the path of a Layer leads to it")
+@on_layers
+def layers_under_their_numbers(layers):
+    return [dataclasses.replace(each, path=str(number) if number else "") for number, each in enumerate(layers)]
+
+
 @bug("iter_layers", "test_strangers")
 def everything_is_a_layer(honest):
     def iter_layers(net):
@@ -213,6 +240,19 @@ def trainable_as_a_number(parameter):
 @on_parameters
 def only_pairs(parameters):
     return [(parameter.path, parameter.tensor) for parameter in parameters]
+
+
+@bug("iter_parameters", "test_paths", "leads elsewhere, or nowhere")
+@on_each_parameter
+def path_of_a_wrapper(parameter):
+    return {"path": f"module.{parameter.path}", "name": parameter.path}
+
+
+@bug("iter_parameters", "test_paths", "'stem.0.bias' leads elsewhere, or nowhere")
+@on_parameters
+def paths_of_each_other(parameters):
+    exchange = {"stem.0.weight": "stem.0.bias", "stem.0.bias": "stem.0.weight"}
+    return [dataclasses.replace(each, path=exchange.get(each.path, each.path), name=each.path) for each in parameters]
 
 
 @bug("iter_parameters", "test_raw_parameters")

@@ -20,7 +20,7 @@ from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_core.errors import TsError, UnsupportedDtypeError
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import NetCase
-from ts_core.testing._suite._promises import promise, same, told
+from ts_core.testing._suite._promises import promise, same, suffix_of, told
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,7 +29,7 @@ class FormatTests(Suite):
     """The files are the framework's own, lazily read, and nothing in them is run."""
 
     def test_framework_reads_our_files(self, tmp_path: Path, own_format: Format, net_case: NetCase) -> None:
-        """What is written in a format of the plug-in is what the framework itself then reads."""
+        """What the writer of a format writes is what the framework itself then reads, as `framework_load` tells."""
         self.need("framework files")
         path = self._ours(own_format, net_case, tmp_path)
         if path is not None:
@@ -71,7 +71,7 @@ class FormatTests(Suite):
         array = np.arange(6, dtype=np.float32).reshape(2, 3)
         metadata = {"epoch": 3, "note": "text", "rate": 0.5}
         info = TensorInfo("weight", array.shape, array.dtype, array.nbytes)
-        path = tmp_path / f"net{own_format.suffixes[0]}"
+        path = tmp_path / f"net{suffix_of(own_format)}"
         writer = own_format.create(path, CheckpointIndex({"weight": info}, metadata))
         writer.write("weight", array)
         writer.finish()
@@ -107,7 +107,7 @@ class FormatTests(Suite):
         """Opening and reading runs no code that a file names, in whatever part of it a pickle is."""
         canary = tmp_path / "canary"
         for name, content in self._poisoned(own_format, net_case, tmp_path, canary):
-            path = tmp_path / f"poisoned{own_format.suffixes[0]}"
+            path = tmp_path / f"poisoned{suffix_of(own_format)}"
             path.write_bytes(content)
             source = MappedFile(path)
             reason = ""
@@ -154,7 +154,7 @@ class FormatTests(Suite):
             yield self._theirs(format, net_case, folder)
 
     def _ours(self, format: Format, net_case: NetCase, folder: Path) -> Path | None:
-        path = folder / f"ours{format.suffixes[0]}"
+        path = folder / f"ours{suffix_of(format)}"
         with suppress(UnsupportedDtypeError):  # a dtype that the format cannot hold
             if format.create is not None:
                 ts.save_checkpoint(self._net(net_case), path, format=format.name)
@@ -162,7 +162,7 @@ class FormatTests(Suite):
         return None
 
     def _theirs(self, format: Format, net_case: NetCase, folder: Path) -> Path:
-        path = folder / f"theirs{format.suffixes[0]}"
+        path = folder / f"theirs{suffix_of(format)}"
         self.framework_file(self._net(net_case), path)
         promise(path.is_file(), "framework_file writes the file that it is told to write", str(path))
         return path
