@@ -16,16 +16,17 @@ import numpy as np
 
 from ts_core.contract.arrays import Array
 from ts_core.contract.readers import LazyTensors
-from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.errors import WeightMapError
 from ts_core.mapping._alignment import ORDER, Pair, align, side_by_side
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
+from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, words, wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._rules import layer_rules
-from ts_core.mapping._units import Shape, Slot, Unit, compatible, units_of
+from ts_core.mapping._units import Slot, Unit, compatible, units_of
+from ts_core.mapping._unstacking import unstack
 from ts_core.mapping._weight_map import WeightMap
 from ts_core.running import as_inputs, run
 from ts_core.sources import NetworkTensors, Shapes
@@ -121,6 +122,7 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
     Raises:
         WeightMapError: the two have next to nothing in common.
     """
+    source, target = unstack(source, target)
     left, right = fuse(source, target), fuse(target, source)
     pairs, spare_left, spare_right = align(left, right)
     if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
@@ -154,14 +156,15 @@ def _findings(
     spare_right: Sequence[Unit],
 ) -> WeightMap:
     """The entries of an alignment, and explanations of what is left over."""
-    entries = []
+    paired = [(a, b, pair) for pair in pairs for a, b in _slots(pair)]
+    owner = {id(a): pair for a, _, pair in paired}
+    groups = list(joined((a, b) for a, b, _ in paired))
+    entries = [_entry(owner[id(group[0][0])], group) for group in groups]
+    done = {id(slot) for group in groups for both in group for slot in both}
     lost_left = [slot for unit in spare_left for slot in unit.slots.values()]
     lost_right = [slot for unit in spare_right for slot in unit.slots.values()]
     bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
     for pair in pairs:
-        paired = list(_slots(pair))
-        entries += [_entry(pair, a, b) for a, b in paired]
-        done = {id(slot) for both in paired for slot in both}
         for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
             for slot in unit.slots.values():
                 if id(slot) not in done:
@@ -174,8 +177,8 @@ def _findings(
     explain_left = Explainer(right, found.by_target, bare, "target")
     explain_right = Explainer(left, found.by_source, bare, "source")
     return found.replaced(
-        unmatched_source=[explain_left(part) for slot in lost_left for part in slot.stored()],
-        unmatched_target=[explain_right(part) for slot in lost_right for part in slot.stored()],
+        unmatched_source=[explain_left(part) for part in _stored(lost_left)],
+        unmatched_target=[explain_right(part) for part in _stored(lost_right)],
     )
 
 
@@ -215,15 +218,19 @@ def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
             yield slot, partner
 
 
-def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
-    names = tuple(tuple(part.name for part in slot.stored()) for slot in (source, target))
+def _stored(slots: Iterable[Slot]) -> Iterable[Slot]:
+    """Their tensors, each once."""
+    return {part.name: part for slot in slots for part in slot.stored()}.values()
+
+
+def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
     equal = pair.source.path == pair.target.path
     if pair.evidence == ORDER:
         how, certainty = "order", GUESS
     else:
         how = "equal name" if equal else "alignment"
         certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
-    return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
+    return MapEntry(names(group, 0), names(group, 1), transform(group), how, certainty)
 
 
 def _same_words(pair: Pair) -> bool:
@@ -237,36 +244,3 @@ def _same_words(pair: Pair) -> bool:
         and all(any(nearness(x, y) >= _NEAR for y in theirs) for x in mine)
         and all(any(nearness(x, y) >= _NEAR for x in mine) for y in theirs)
     )
-
-
-def _transform(source: Slot, target: Slot) -> Transform | None:
-    """From the stored layout of one slot to that of the other, by way of the canonical one."""
-    return chain(
-        _joined(source),
-        source.layout.inverse() if source.layout else None,
-        _thin_axes(source.canonical, target.canonical),
-        target.layout,
-        joined.inverse() if (joined := _joined(target)) else None,
-    )
-
-
-def _joined(slot: Slot) -> Transform | None:
-    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs."""
-    if not slot.parts:
-        return None
-    layout = slot.parts[0].layout
-    return chain(
-        Each(layout.inverse()) if layout else None, Concatenate(0, tuple(part.canonical[0] for part in slot.parts))
-    )
-
-
-def _thin_axes(before: Shape, after: Shape) -> Transform | None:
-    """From one shape to another that differs in axes of size 1, which hold no order of elements."""
-    if before == after:
-        return None
-    for axis in range(max(len(before), len(after))):
-        if (*before[:axis], 1, *before[axis:]) == after:
-            return InsertAxis(axis)
-        if (*after[:axis], 1, *after[axis:]) == before:
-            return RemoveAxis(axis)
-    return Reshape(before, after)

@@ -33,9 +33,11 @@ class LayerTests(Suite):
                 "a rule is for a class of the framework: cls is a package and the name of a class in it",
                 f"{rule.cls!r} is the name of no class",
             )
-            roles = list(rule.roles.values())
+            promise(set(rule.layout) <= {*rule.roles.values()}, "a layout is for a role that the rule has", f"{rule}")
+            roles = [one for role in rule.roles.values() for one in as_tuple(role)]
             promise(len(set(roles)) == len(roles), "each role of a rule comes once", f"{rule}")
-            promise(set(rule.layout) <= set(roles), "a layout is for a role that the rule has", f"{rule}")
+            joined = [role for role in rule.roles.values() if isinstance(role, tuple) and role not in rule.layout]
+            promise(not joined, "a tuple of roles has a layout that joins them", f"{rule.cls}: {joined}")
             kind = KINDS.get(rule.kind)
             if kind is None:
                 promise(False, "a rule is for a kind of KINDS in ts_core.contract.layers", f"{rule.cls}: {rule.kind!r}")
@@ -90,11 +92,12 @@ class LayerTests(Suite):
         for parameter in self.parameters(layer_case.make()):
             if parameter.layout is not None:
                 array = np.arange(np.prod(parameter.shape)).reshape(parameter.shape)
-                (canonical,) = parameter.layout.inverse().apply(array)
-                (back,) = parameter.layout.apply(canonical)
+                canonical = parameter.layout.inverse().apply(array)
+                (back,) = parameter.layout.apply(*canonical)
                 same(back, array, f"the layout of {parameter.name} is invertible")
-                (shape,) = parameter.layout.inverse().shapes(parameter.shape)
-                promise(shape == canonical.shape, f"the layout of {parameter.name} works on shapes", f"{shape}")
+                shapes = parameter.layout.inverse().shapes(parameter.shape)
+                fits = shapes == tuple(one.shape for one in canonical)
+                promise(fits, f"the layout of {parameter.name} works on shapes", f"{shapes}")
 
     def test_layer_computes_its_kind(self, defined_case: LayerCase) -> None:
         """Filled through its roles and layouts, the layer computes what its canonical kind is defined to compute."""
@@ -104,7 +107,8 @@ class LayerTests(Suite):
         for parameter in self.parameters(layer):
             if parameter.role is not None and parameter.persistent:
                 array = arrays[parameter.name].astype(np.float64)
-                roles[parameter.role] = parameter.layout.inverse().apply(array)[0] if parameter.layout else array
+                canonical = parameter.layout.inverse().apply(array) if parameter.layout else (array,)
+                roles.update(zip(as_tuple(parameter.role), canonical, strict=True))
         rng = np.random.default_rng(11)
         inputs = [
             rng.integers(0, 4, shape) if kind.integers else rng.standard_normal(shape).astype(np.float32)
