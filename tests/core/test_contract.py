@@ -23,7 +23,7 @@ from ts_core.testing import DEFINITIONS, vocabulary
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("ts_torch/src", "ts_mindspore/src", "examples/ts_jax/src")
-PAGES = ("docs/writing-a-plugin.md",)
+PAGES = ("docs/writing-a-plugin.md", "docs/writing-a-format.md")
 
 
 def sources() -> dict[str, str]:

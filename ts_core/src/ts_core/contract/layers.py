@@ -277,3 +277,14 @@ def _kinds() -> Iterator[Kind]:
 
 #: every kind, by its name
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _kinds()}
+
+#: what the letters of gates stand for; sigma is the logistic function
+GATES: Mapping[str, str] = {
+    "i": "input gate of an LSTM: sigma, what of the candidate is taken in",
+    "f": "forget gate of an LSTM: sigma, what of the old cell stays",
+    "g": "candidate of an LSTM: tanh",
+    "o": "output gate of an LSTM: sigma, what of tanh(cell) is the new hidden state",
+    "r": "reset gate of a GRU: sigma; it multiplies `weight_hh · hidden + bias_hh` of the candidate",
+    "z": "update gate of a GRU: sigma, what of the old hidden state stays",
+    "n": "candidate of a GRU: tanh",
+}

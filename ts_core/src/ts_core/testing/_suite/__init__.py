@@ -2,6 +2,7 @@
 
 from ts_core.testing._suite._cases import FEATURES, LayerCase, NetCase, TraceCase, public_classes
 from ts_core.testing._suite._files import FileTests
+from ts_core.testing._suite._format_suite import FormatSuite
 from ts_core.testing._suite._formats import FormatTests
 from ts_core.testing._suite._gradients import GradientTests
 from ts_core.testing._suite._layers import LayerTests
@@ -10,7 +11,7 @@ from ts_core.testing._suite._plugin import PluginTests
 from ts_core.testing._suite._tensors import TensorTests
 from ts_core.testing._suite._traces import TraceTests
 
-__all__ = ["FEATURES", "FrameworkSuite", "LayerCase", "NetCase", "TraceCase", "public_classes"]
+__all__ = ["FEATURES", "FormatSuite", "FrameworkSuite", "LayerCase", "NetCase", "TraceCase", "public_classes"]
 
 
 class FrameworkSuite(
