@@ -53,12 +53,12 @@ BUGS = {
     "a key is ignored": (
         "next(iter(found)) if options.key is None else options.key",
         "next(iter(found))",
-        "DID NOT RAISE",
+        "a key that leads nowhere is an ArgumentError",
     ),
     "any dtype is written": (
         '        require_dtypes("shelf", index, DTYPES)  # before the file exists\n',
         "",
-        "DID NOT RAISE",
+        "is an UnsupportedDtypeError of the writer",
     ),
     "a transposed array is written as it lies": (
         "raw_bytes(array[start:stop] if array.ndim else array)",

@@ -89,3 +89,11 @@ def test_state_of_every_dtype_is_as_before():
     net = Counting()
     trace(net, X, Recorder())
     assert [ts.to_numpy(parameter.value).tolist() for parameter in ts.parameters(net)] == [[1.0, 2.0]]
+
+
+def test_networks_work_on_after_exceptions_while_gradients_were_recorded():
+    for _ in range(2):  # MindSpore goes on recording, and the second time fails in whatever is called next
+        with pytest.raises(ValueError, match="MatMul"):
+            trace(nets.Failing(), X, Recorder(), loss=nets.total)
+    recurrent = mindspore.nn.RNN(3, 3, batch_first=True)
+    assert recurrent(mindspore.Tensor(X[None]))[0].shape == (1, 4, 3)

@@ -71,7 +71,11 @@ def trace_network(
         weights = net.trainable_params()
         if not positions and not weights:
             raise ArgumentError("no gradients: neither an input nor a parameter takes one")
-        mindspore.value_and_grad(value, positions or None, weights or None)(*tensors)
+        try:
+            mindspore.value_and_grad(value, positions or None, weights or None)(*tensors)
+        except BaseException:  # MindSpore would go on recording, and later calls of other networks fail
+            mindspore.common.api._pynative_executor.clear_res()
+            raise
     return Traced(outputs[0])
 
 

@@ -12,7 +12,7 @@ Needs pytest (``pip install "ts-core[testing]"``). A plug-in's tests contain one
 
 from __future__ import annotations
 
-from ts_core.testing._suite import FEATURES, FormatSuite, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.testing._suite import FEATURES, FormatSuite, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 from ts_core.testing._vocabulary import vocabulary
 from ts_core.testing.reference import DEFINITIONS, EPSILON, WIDTH, Definition
 
@@ -26,6 +26,7 @@ __all__ = [
     "FrameworkSuite",
     "LayerCase",
     "NetCase",
+    "TraceCase",
     "public_classes",
     "vocabulary",
 ]

@@ -14,11 +14,15 @@ import pytest
 import ts_core as ts
 from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import Parameter
-from ts_core.testing._suite._cases import LayerCase, NetCase
+from ts_core.contract.tracing import leaves
+from ts_core.testing._suite._cases import LayerCase, NetCase, TraceCase
 from ts_core.testing._suite._promises import dtype_called, kept, promise
 from ts_core.testing.reference import DEFINITIONS
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+_FILES = "fill in framework_file and framework_load, or declare `framework files` absent with a reason"
 
 
 class Suite:
@@ -105,13 +109,44 @@ class Suite:
         """The gradient of ``sum(watch(x) ** 2)`` with respect to ``x``, a tensor with the values of `array`."""
         raise NotImplementedError
 
+    def trace_nets(self) -> Iterable[TraceCase]:
+        """Networks of the framework's own layers, and what is called in them.
+
+        Between them: nested layers, a layer that is called twice, one that returns a tuple and one that returns a dict,
+        an input by keyword, something that computes otherwise in training, and a layer that raises. Each call matters
+        to what the network returns, smoothly, and no layer uses itself what it returns.
+        """
+        return ()
+
+    def trace_loss(self, output: Any) -> Any:
+        """A scalar tensor made of what a network of :meth:`trace_nets` returns: the sum of all squares."""
+        return sum((leaf * leaf).sum() for _, leaf in leaves(output) if hasattr(leaf, "shape"))
+
+    def state(self, net: Any) -> dict[str, object]:
+        """What a run has to leave as it was, by any name: modes, hooks, flags, which parameters have a gradient.
+
+        Here: every attribute of a layer that is a plain value, and the length of every one that is a list or dict,
+        where there is anything to tell.
+        """
+        found: dict[str, object] = {}
+        for layer in self.hook("iter_layers")(net) or ():
+            for name, value in getattr(layer.layer, "__dict__", {}).items():
+                if isinstance(value, bool | int | str | None):
+                    found[f"{layer.path}.{name}"] = value
+                elif isinstance(value, dict | list | tuple):
+                    found[f"len({layer.path}.{name})"] = len(value)
+        for raw in self.hook("iter_parameters")(net) or ():
+            found[f"{raw.path}, trainable"] = raw.trainable
+            found[f"{raw.path}.grad"] = type(getattr(raw.tensor, "grad", None)).__name__
+        return {place: value for place, value in found.items() if value}
+
     def framework_file(self, net: Any, path: Path) -> None:
         """Write a network to a file by the framework's own means, in the format that the suffix stands for."""
-        raise NotImplementedError
+        raise NotImplementedError(_FILES)
 
     def framework_load(self, path: Path) -> Mapping[str, Array]:
         """Read a file by the framework's own means: name → array, for every tensor in it."""
-        raise NotImplementedError
+        raise NotImplementedError(_FILES)
 
     def random(self) -> Array:
         """Some numbers from the framework's global random generator."""
@@ -135,6 +170,8 @@ class Suite:
         if "format" in metafunc.fixturenames:
             written = [format.name for info in ts.plugins() for format in info.formats if format.create]
             metafunc.parametrize("format", ["safetensors", "npz", *written])
+        if "trace_case" in metafunc.fixturenames:
+            metafunc.parametrize("trace_case", [] if "trace" in self.absent else list(self.trace_nets()))
         if "own_format" in metafunc.fixturenames:
             own = [format for info in ts.plugins() if info.name == self.framework for format in info.formats]
             metafunc.parametrize("own_format", own, ids=lambda format: format.name)

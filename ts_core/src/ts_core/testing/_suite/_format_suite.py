@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pickle
@@ -18,8 +19,8 @@ from ts_core.contract.dtypes import dtype_of
 from ts_core.contract.files import reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import OpenOptions
-from ts_core.errors import CheckpointError, UnsupportedDtypeError
-from ts_core.testing._suite._promises import kept, promise, same
+from ts_core.errors import ArgumentError, CheckpointError, UnsupportedDtypeError
+from ts_core.testing._suite._promises import kept, promise, raises, same
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -126,8 +127,8 @@ class FormatSuite:
             promise(
                 format.sniff(MappedFile(path)) is False, "sniff answers False to a foreign file", f"{content[:12]!r}"
             )
-            with pytest.raises(CheckpointError):
-                ts.open_checkpoint(path)
+            text = "a foreign file that is called so is a CheckpointError"
+            raises(CheckpointError, text, ts.open_checkpoint, path)
 
     def test_damaged_files(self, tmp_path: Path) -> None:
         """A file that was cut off, or of which a byte changed, is read, or refused with CheckpointError."""
@@ -174,8 +175,8 @@ class FormatSuite:
     def test_key(self, tmp_path: Path) -> None:
         """A key that leads nowhere is refused."""
         for path, _ in self._samples(tmp_path):
-            with pytest.raises(ts.errors.ArgumentError, match=r"key='no.such.key'"):
-                ts.open_checkpoint(path, key="no.such.key")
+            text = "a key that leads nowhere is an ArgumentError"
+            raises(ArgumentError, text, functools.partial(ts.open_checkpoint, path, key="no.such.key"))
 
     def test_metadata(self, tmp_path: Path) -> None:
         """Metadata comes back, or the writer declares that it dropped it."""
@@ -200,8 +201,9 @@ class FormatSuite:
         path = tmp_path / f"x{format.suffixes[0]}"
         for name in ("complex128", "float8_e4m3fn", "bfloat16", "uint16", "float64"):
             if name not in self.dtypes:
-                with pytest.raises(UnsupportedDtypeError):
-                    ts.save_checkpoint({"w": np.zeros(2).astype(dtype_of(name))}, path)
+                text = f"{name}, which is not in dtypes, is an UnsupportedDtypeError of the writer"
+                tensors = {"w": np.zeros(2).astype(dtype_of(name))}
+                raises(UnsupportedDtypeError, text, ts.save_checkpoint, tensors, path)
                 promise(not list(tmp_path.iterdir()), "nothing was written", name)
 
     def test_shards(self, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -30,7 +29,7 @@ class LayerTests(Suite):
         for rule in self.hook("layer_rules")():
             promise(isinstance(rule, LayerRule), "layer_rules are LayerRules", f"{rule!r}")
             promise(
-                self._is_a_class(rule.cls, listed),
+                _imported(rule.cls) or any(is_class(cls, rule.cls) for cls in listed),
                 "a rule is for a class of the framework: cls is a package and the name of a class in it",
                 f"{rule.cls!r} is the name of no class",
             )
@@ -49,15 +48,6 @@ class LayerTests(Suite):
             ):
                 promise(not strange, f"{what} of a rule are those of its kind in KINDS", f"{rule.cls}: {strange}")
             promise(rule.cls.partition(".")[0] in self.packages, "a rule is for a class of the framework", rule.cls)
-
-    @staticmethod
-    def _is_a_class(name: str, listed: set[type]) -> bool:
-        """Whether the framework has such a class: it is imported by this name, or among those of the author's lists."""
-        package, _, last = name.rpartition(".")
-        with suppress(ImportError, ValueError):
-            importlib.import_module(package)
-        named = getattr(sys.modules.get(package), last, None)
-        return any(is_class(cls, name) for cls in ({named} if isinstance(named, type) else set()) | listed)
 
     def test_every_rule_has_a_case(self) -> None:
         """`layers()` has a case for every rule, so that each one is proved, or the rule is listed in `unproved`."""
@@ -150,3 +140,11 @@ class LayerTests(Suite):
             if all(np.array_equal(*pair) for pair in zip(moved, expected, strict=True)):
                 ignored.append(role)
         return f"; the definition ignores {ignored}" if ignored else ""
+
+
+def _imported(name: str) -> bool:
+    """Whether a class is imported by this name, ``"torch.nn.Linear"``."""
+    package, _, last = name.rpartition(".")
+    with suppress(ImportError, ValueError):
+        return isinstance(getattr(importlib.import_module(package), last, None), type)
+    return False

@@ -14,6 +14,7 @@ import ts_core as ts
 from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION
 from ts_core.contract.recognition import is_instance
+from ts_core.contract.tracing import Inputs
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import FEATURES
 from ts_core.testing._suite._promises import promise, told
@@ -117,6 +118,7 @@ class PluginTests(Suite):
             "load_parameters": (stranger, {}),
             "extract_gradients": (stranger, None),
             "on_gradient": (stranger, lambda gradient: None),
+            "trace_network": (stranger, Inputs(), None, False, None),
         }
         for hook, arguments in questions.items():
             if hasattr(self.module, hook):

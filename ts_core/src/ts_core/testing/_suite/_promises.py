@@ -14,6 +14,8 @@ import pytest
 
 import ts_core
 from ts_core.contract import hooks
+from ts_core.contract.formats import Format
+from ts_core.errors import PluginError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,11 +46,13 @@ def told(problem: Exception) -> str:
     """An exception with the hook that raised it, and the line: the innermost one that is not of the core."""
     core = str(Path(ts_core.__file__).parent)
     hook = place = ""
-    for frame, line in traceback.walk_tb(problem.__traceback__):
+    cause = problem.__cause__ if isinstance(problem, PluginError) else None
+    root = cause if isinstance(cause, Exception) else problem
+    for frame, line in (*traceback.walk_tb(problem.__traceback__), *traceback.walk_tb(root.__traceback__)):
         name, file = frame.f_code.co_name, frame.f_code.co_filename
         hook = frame.f_locals["hook"] if name == "asked_hook" else name if name in HOOKS else hook
         place = place if file.startswith((core, "<")) else f" ({Path(file).name}, line {line})"
-    return f"{f'{hook} raised ' if hook else ''}{type(problem).__name__}: {problem}{place}"
+    return f"{f'{hook} raised ' if hook else ''}{type(root).__name__}: {root}{place}"
 
 
 def same(actual: object, expected: Array, text: str) -> None:
@@ -105,6 +109,10 @@ def special_values(dtype: np.dtype[Any]) -> Array:
         return np.array([limits.min, 0, 1, limits.max], dtype)
     odd = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1e-40, 3e38])
     return odd.astype(dtype)
+
+
+def suffix_of(format: Format) -> str:
+    return next(iter(format.suffixes), "")
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
