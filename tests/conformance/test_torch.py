@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-import ts_torch
 from ts_core.contract.tracing import Inputs
 from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 
 torch = pytest.importorskip("torch")
+ts_torch = pytest.importorskip("ts_torch")
 nn = torch.nn
 
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
