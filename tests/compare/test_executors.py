@@ -257,13 +257,14 @@ def test_another_file_under_the_same_name_is_not_mistaken_for_the_one_that_was_o
 
 
 _INTERRUPTED_CREW = """
-    import os, signal, sys, threading
+    import os, signal, sys, threading, time
     import ts_core as ts
     from ts_core.comparison import _engine as engine
     from ts_core.work import _processes as workers
 
     def start(function, start=workers._start):
         started.append(start(function))
+        time.sleep(0.2)  # a pool that is interrupted while it starts a thread cannot wait for that one
         os.kill(os.getpid(), signal.SIGINT)
         return started[0]
 
