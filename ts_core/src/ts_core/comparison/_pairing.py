@@ -7,23 +7,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from ts_core.comparison._pieces import Pair
 from ts_core.contract.nouns import LayerRule, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError
 from ts_core.frameworks import registry
-from ts_core.mapping import WeightMap
+
+if TYPE_CHECKING:
+    from ts_core.mapping import WeightMap
 
 
 def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None = None) -> list[Pair]:
-    """Pair the tensors of two sources by name.
+    """Pair the tensors of two sources by name: in the order of the original, then what only the target has.
 
-    Args:
-        original: its order is that of the pairs.
-        target: what the original does not have of it comes last.
-        steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
-            hold the names *after* the map. What it names and the original lacks is in no pair: `apply` refuses it.
+    Where there is a map, the pairs hold the names *after* it. What it names and the original lacks is in no pair:
+    `apply` refuses it.
     """
     here, there = set(original), set(target)
     if steps is None:

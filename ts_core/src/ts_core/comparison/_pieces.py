@@ -29,6 +29,7 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, TsError
 
 Shape = tuple[int, ...]
+Words = tuple[str | None, ...]
 Slices = tuple[Any, ...]  # of slices, or of the Ellipsis alone: everything
 
 PIECE = 1 << 23  # elements from which a pair is cut into boxes of that size
@@ -65,25 +66,20 @@ class Tolerances:
     usual: Tolerance
     special: tuple[tuple[str, Tolerance], ...] = ()
 
-    def of(self, names: Iterable[str | None], dtypes: Iterable[str]) -> Tolerance:
+    def of(self, names: Words, dtypes: Words) -> Tolerance:
         """The tolerance of a pair with these names and dtypes."""
-        known, present = set(dtypes), [name for name in names if name is not None]
-        for pattern, tolerance in self.special:
-            if _fits(pattern, present, known):
-                return tolerance
-        return self.usual
+        return next((tolerance for pattern, tolerance in self.special if _fits(pattern, names, dtypes)), self.usual)
 
-    def unused(self, pairs: Iterable[tuple[Iterable[str | None], Iterable[str | None]]]) -> list[str]:
+    def unused(self, pairs: Iterable[tuple[Words, Words]]) -> list[str]:
         """The patterns that fit none of these pairs of names and of dtypes."""
         left = [pattern for pattern, _ in self.special]
         for names, dtypes in pairs if left else ():
-            present = [name for name in names if name is not None]
-            left = [pattern for pattern in left if not _fits(pattern, present, dtypes)]
+            left = [pattern for pattern in left if not _fits(pattern, names, dtypes)]
         return left
 
 
-def _fits(pattern: str, names: Iterable[str], dtypes: Iterable[str | None]) -> bool:
-    return pattern in dtypes or any(fnmatchcase(name, pattern) for name in names)
+def _fits(pattern: str, names: Words, dtypes: Words) -> bool:
+    return pattern in dtypes or any(name is not None and fnmatchcase(name, pattern) for name in names)
 
 
 class _Shared:
@@ -256,10 +252,7 @@ def _reason(problem: Exception) -> str:
 class Cutter:
     """Makes the pieces of a pair: one, or several when the tensors are large.
 
-    Args:
-        sources: what the names of either side are read from.
-        tolerances: when elements are close.
-        sent: whether the workers do not share this process's memory.
+    They are made to be `sent` if the workers do not share this process's memory.
     """
 
     def __init__(self, sources: tuple[LazyTensors, LazyTensors], tolerances: Tolerances, *, sent: bool) -> None:
@@ -280,13 +273,11 @@ class Cutter:
 
     def _sent(self, piece: Piece, tensors: tuple[_Shared, ...], names: tuple[str, str]) -> Piece:
         assert self._pickled is not None
-        return replace(
-            piece,
-            tensors=tuple(
-                _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name)
-                for tensor, pickled, name in zip(tensors, self._pickled, names, strict=True)
-            ),
+        sides = zip(tensors, self._pickled, names, strict=True)
+        sent = (
+            _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name) for tensor, pickled, name in sides
         )
+        return replace(piece, tensors=tuple(sent))
 
 
 def _pieces(whole: Piece, tensors: tuple[_Shared, ...]) -> list[Piece]:

@@ -6,8 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
 from ts_core.comparison._engine import compare_pairs, compare_shapes
@@ -19,9 +18,10 @@ from ts_core.comparison._report import Report
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError, ComparisonWarning, warn
 from ts_core.frameworks import framework_of
-from ts_core.mapping import WeightMap
-from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import NetworkTensors, open_options, open_source
+from ts_core.sources import NetworkTensors, borrowed, open_options
+
+if TYPE_CHECKING:
+    from ts_core.mapping import WeightMap
 
 
 def compare(
@@ -78,17 +78,17 @@ def compare(
         ComparisonError: there is nothing to compare, as when no name of one is in the other.
     """
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
-    sides = (
-        (original, open_options("source_options", source_options, original)),
-        (target, open_options("target_options", target_options, target)),
-    )
-    with ExitStack() as opened:
-        first, second = (_entered(opened, side, open_source(_present(side), **options)) for side, options in sides)
-        steps = None if weight_map is None else WeightMap.of(weight_map)
-        if steps is None:
+    ours = open_options("source_options", source_options, original)
+    theirs = open_options("target_options", target_options, target)
+    with borrowed(_present(original), **ours) as first, borrowed(_present(target), **theirs) as second:
+        if weight_map is None:
             steps = _map_between(original, target, first, second)
-        elif _is_plain(original):
-            steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
+        else:
+            from ts_core.mapping import WeightMap  # which the processes that share the work do without
+
+            steps = WeightMap.of(weight_map)
+            if _is_plain(original):
+                steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
         return compare_opened(
             first,
             second,
@@ -178,11 +178,6 @@ def _present(source: object) -> object:
     return {name: item for name, item in source.items() if item is not None} if _is_plain(source) else source
 
 
-def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:
-    """The opened source, to be closed with the others unless it is the caller's own."""
-    return tensors if tensors is source else opened.enter_context(tensors)
-
-
 def _nothing_paired(
     labels: tuple[str, str], original: LazyTensors, target: LazyTensors, steps: WeightMap | None
 ) -> ComparisonError:
@@ -210,7 +205,9 @@ def _map_between(original: object, target: object, first: LazyTensors, second: L
     frameworks = (_framework(original, first), _framework(target, second))
     if frameworks[0] == frameworks[1] or (None in frameworks and set(first) == set(second)):
         return None
-    return make_weight_map(first, second)
+    from ts_core.mapping import weight_map
+
+    return weight_map(first, second)
 
 
 def _framework(source: object, tensors: LazyTensors) -> str | None:

@@ -26,7 +26,7 @@ from ts_core.frameworks import framework_called
 from ts_core.log import LOGGER
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import borrowed, open_source
+from ts_core.sources import Indexed, borrowed, open_source
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -185,7 +185,7 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
         )
 
 
-class CastTensors(LazyTensors):
+class CastTensors(Indexed):
     """A source with other dtypes: `cast` has names of dtypes → names of the dtypes to have instead."""
 
     def __init__(self, source: LazyTensors, cast: Mapping[str, str]) -> None:
@@ -199,11 +199,6 @@ class CastTensors(LazyTensors):
             dtype = dtypes.get(dtype_name(info.dtype), info.dtype)
             infos[name] = replace(info, dtype=dtype, nbytes=math.prod(info.shape) * dtype.itemsize)
         self._index = CheckpointIndex(infos, source.index.metadata)
-
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names and shapes of the source, and the dtypes after the cast."""
-        return self._index
 
     def read(self, name: str) -> Array:
         """One tensor; a copy if its dtype changes."""

@@ -115,15 +115,9 @@ class Trees:
 def align(
     source: Iterable[Unit], target: Iterable[Unit], signature: Callable[[Unit], object] = lambda unit: unit.signature
 ) -> tuple[list[Pair], list[Unit], list[Unit]]:
-    """Match the units of two networks.
+    """Match the units of two networks, each in order: the pairs, and the units of either side that found no partner.
 
-    Args:
-        source: units of the source, in order.
-        target: units of the target, in order.
-        signature: what two units must share to be partners.
-
-    Returns:
-        The pairs, and the units of either side that found no partner.
+    Partners have the same `signature`.
     """
     trees = Trees(signature)
     pairs: list[Pair] = []
@@ -327,26 +321,21 @@ def _settle(
     left: list[Node], right: list[Node], pairs: list[Pair], sound: bool, guessed: bool, direct: Container[int]
 ) -> tuple[list[Node], list[Node]]:
     """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
-
-    def pair(a: Node, b: Node, evidence: str, sound: bool) -> None:
-        assert a.unit is not None  # these are leaves
-        assert b.unit is not None
-        pairs.append(Pair(a.unit, b.unit, ORDER if guessed else evidence, sound))
-
     spare_left: list[Node] = []
     spare_right: list[Node] = []
     for a, b in side_by_side(left, right, attrgetter("content")):
         for x, y in _by_family(a, b):
             if len(x) == len(y):
-                for m, n, evidence in _assign(x, y):
-                    pair(m, n, evidence, sound)
-                continue
-            some = list(_unequal(x, y, direct)) if x and y else []
-            for m, n in some:
-                pair(m, n, NAME, False)
-            used = {id(node) for both in some for node in both}
-            spare_left += [n for n in x if id(n) not in used]
-            spare_right += [n for n in y if id(n) not in used]
+                found = [(m, n, evidence, sound) for m, n, evidence in _assign(x, y)]
+            else:
+                found = [(m, n, NAME, False) for m, n in _unequal(x, y, direct)] if x and y else []
+            for m, n, evidence, agreed in found:
+                assert m.unit is not None  # these are leaves
+                assert n.unit is not None
+                pairs.append(Pair(m.unit, n.unit, ORDER if guessed else evidence, agreed))
+            used = {id(node) for m, n, _, _ in found for node in (m, n)}
+            spare_left += [node for node in x if id(node) not in used]
+            spare_right += [node for node in y if id(node) not in used]
     return sorted(spare_left, key=_POSITION), sorted(spare_right, key=_POSITION)
 
 
@@ -356,9 +345,7 @@ def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node]
     if len(families) <= 1 or None in families or families == {"conv", "linear"}:
         yield left, right
         return
-    for name in families:
-        ours, theirs = ([n for n in nodes if n.unit and n.unit.family == name] for nodes in (left, right))
-        yield ours, theirs
+    yield from side_by_side(left, right, lambda node: node.unit and node.unit.family)
 
 
 def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Iterator[tuple[Node, Node]]:
@@ -366,13 +353,8 @@ def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Ite
 
     Their paths say the same; or each is the only one at its level, and they have a word in common.
     """
-    keys: list[dict[object, list[Node]]] = []
-    for nodes in (left, right):
-        by_key: dict[object, list[Node]] = defaultdict(list)
-        for node in nodes:
-            by_key[words(node.path), numbers(node.path)].append(node)
-        keys.append(by_key)
-    same = [(a[0], b[0]) for key, a in keys[0].items() if len(a) == len(b := keys[1].get(key, [])) == 1]
+    named = side_by_side(left, right, lambda node: (words(node.path), numbers(node.path)))
+    same = [(a[0], b[0]) for a, b in named if len(a) == len(b) == 1]
     yield from same
     used = {id(node) for pair in same for node in pair}
     outer = [[n for n in nodes if id(n) in direct and id(n) not in used] for nodes in (left, right)]

@@ -22,7 +22,6 @@ from ts_core.sources import NetworkTensors, open_source
 StrPath = str | os.PathLike[str]
 GivenMap = tuple[Mapping[str, Any], Mapping[str, Any]] | WeightMap
 NameMap = dict[str, Any]
-ValueMap = dict[str, Any]
 
 _WEIGHT_FILES = {"torch": "torch_troubleshooter_create.pth", "mindspore": "mindspore_troubleshooter_create.ckpt"}
 
@@ -37,7 +36,7 @@ def get_weight_map(
     target: object = None,
     framework: str = "mindspore",
     pt_model: object = None,
-) -> tuple[NameMap, ValueMap]:
+) -> tuple[NameMap, dict[str, Any]]:
     """The names and layouts that the parameters of a network have in another framework.
 
     Args:

@@ -46,10 +46,7 @@ class Column(Generic[Row]):
 class Table(Generic[Row]):
     """Rows as a reader sees them. Each form (text, CSV) is a method over the same cells.
 
-    Args:
-        columns: those with a title are shown, in this order.
-        rows: one a line; a false one is a failure.
-        title: of the whole table.
+    Columns that have a title are shown, in their order; a false row is a failure.
     """
 
     def __init__(self, columns: Iterable[Column[Row]], rows: Iterable[Row], title: str = "") -> None:

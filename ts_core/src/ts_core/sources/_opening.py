@@ -48,12 +48,9 @@ def open_source(source: object, **options: Any) -> LazyTensors:
 
 
 def open_options(parameter: str, options: object, source: object) -> dict[str, Any]:
-    """The options that a caller gave for opening a source, after a check.
+    """The options that a caller gave, as its `parameter`, for opening a source, after a check.
 
-    Args:
-        parameter: what the caller's parameter is called, for the message of an error.
-        options: a mapping of keyword arguments of :func:`ts_core.open_checkpoint`, or None.
-        source: what they are to be used for.
+    They are a mapping of keyword arguments of :func:`ts_core.open_checkpoint`, or None.
 
     Raises:
         ArgumentTypeError: they are no mapping.
@@ -116,7 +113,18 @@ def _is_named_shape(pair: Any) -> bool:
     return isinstance(pair[1], tuple | list) and all(isinstance(size, int | np.integer) for size in pair[1])
 
 
-class TensorMapping(LazyTensors):
+class Indexed(LazyTensors):
+    """Tensors whose index is known from the start."""
+
+    _index: CheckpointIndex
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+
+class TensorMapping(Indexed):
     """A mapping of names to tensors of any framework, which are taken as arrays when they are asked for."""
 
     def __init__(self, tensors: Mapping[Any, Any]) -> None:
@@ -139,18 +147,13 @@ class TensorMapping(LazyTensors):
                 room -= array.nbytes
         self._index = CheckpointIndex(infos)
 
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names, shapes and dtypes."""
-        return self._index
-
     def read(self, name: str) -> Array:
         """One tensor as an array, sharing its memory where the framework allows."""
         kept = self._kept.get(name)
         return to_numpy(self._tensors[name]) if kept is None else kept
 
 
-class NetworkTensors(LazyTensors):
+class NetworkTensors(Indexed):
     """The persistent parameters and buffers of a network, under the names its framework writes into files."""
 
     def __init__(self, net: object) -> None:
@@ -158,11 +161,6 @@ class NetworkTensors(LazyTensors):
         self.parameters = parameters(net)
         self._values = {p.name: p.value for p in self.parameters if p.persistent}
         self._index = CheckpointIndex({p.name: _info(p) for p in self.parameters if p.persistent})
-
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names, shapes and dtypes."""
-        return self._index
 
     def read(self, name: str) -> Array:
         """One parameter as an array, sharing its memory where the framework allows."""
@@ -174,7 +172,7 @@ def _info(p: Parameter) -> TensorInfo:
     return TensorInfo(p.name, p.shape, p.dtype, prod(p.shape) * p.dtype.itemsize, place)
 
 
-class Shapes(LazyTensors):
+class Shapes(Indexed):
     """Names and shapes without data; the dtype is taken to be float32."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -182,11 +180,6 @@ class Shapes(LazyTensors):
         self._index = CheckpointIndex(
             {name: TensorInfo(name, shape, dtype, prod(shape) * dtype.itemsize) for name, shape in shapes.items()}
         )
-
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names and shapes."""
-        return self._index
 
     def read(self, name: str) -> Array:
         """Nothing to read."""

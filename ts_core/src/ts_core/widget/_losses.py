@@ -44,7 +44,10 @@ def loss_compare(
         ArgumentTypeError: a file is not a dict of str.
         ArgumentError: a key is missing, a file is not there or holds no loss, or the labels are equal.
     """
-    figures = _matplotlib()
+    try:
+        from matplotlib import figure as figures
+    except ImportError as problem:
+        raise FrameworkMissingError('loss_compare needs matplotlib: pip install "ts-core[plot]"') from problem
     files = {"left_file": left_file, "right_file": right_file}
     for parameter, file in files.items():
         _check(parameter, file)
@@ -71,14 +74,6 @@ def loss_compare(
     _draw(figures, "loss_compare.png", title, dict(zip(labels, losses, strict=True)))
     _draw(figures, "error.png", title, {f"{labels[0]} − {labels[1]}": errors})
     return worst
-
-
-def _matplotlib() -> Any:
-    try:
-        from matplotlib import figure
-    except ImportError as problem:
-        raise FrameworkMissingError('loss_compare needs matplotlib: pip install "ts-core[plot]"') from problem
-    return figure
 
 
 def _check(parameter: str, file: object) -> None:

@@ -100,13 +100,7 @@ def shares_memory(executor: Executor | None) -> bool:
 
 @contextmanager
 def progress_bar(total: int, unit: str, shown: bool | None) -> Iterator[Callable[[], object]]:
-    """A function to call after each of so many steps, which moves a bar on stderr.
-
-    Args:
-        total: how many steps.
-        unit: what a step is.
-        shown: whether there is a bar; None: when stderr is a terminal.
-    """
+    """A function to call after each step, which moves a bar on stderr; with a `shown` of None if it is a terminal."""
     if sys.stderr is None or not (sys.stderr.isatty() if shown is None else shown):  # None: a program without a console
         yield lambda: None
         return
