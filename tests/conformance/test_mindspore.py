@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-import ts_mindspore
 from ts_core.contract.tracing import Inputs
 from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 
 ms = pytest.importorskip("mindspore")
+ts_mindspore = pytest.importorskip("ts_mindspore")
 nn, mint = ms.nn, ms.mint.nn
 
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
