@@ -105,6 +105,8 @@ class Entry:
 @pytest.fixture
 def made_up(monkeypatch):
     """The framework above beside those that are installed."""
+    pytest.importorskip("ts_torch.checkpoints")  # their rules, not their frameworks
+    pytest.importorskip("ts_mindspore.checkpoints")
     entries = [*importlib.metadata.entry_points(group=GROUP), Entry()]
     monkeypatch.setattr("ts_core.frameworks._registry._current", PluginRegistry(entries))
     assert "plugin_made_up" not in sys.modules
