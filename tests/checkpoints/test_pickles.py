@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ts_core as ts
+from ts_core.contract.dtypes import dtype_of
+from ts_core.contract.pickles import BUILDERS, Global, MalformedError, PickleBytes, Stub, load
 
 pytest.importorskip("ts_torch.checkpoints")  # its files, not its framework
 
@@ -414,3 +416,43 @@ def test_trust_pickle_is_what_runs_code(tmp_path, canary):
     assert not canary.exists()
     ts.open_checkpoint(tmp_path / "x.pth", trust_pickle=True)
     assert canary.exists()
+
+
+# What a format of pickles builds upon
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("size", [3, 50_000])
+@pytest.mark.parametrize("dtype", ["float32", ">i2", "bool", "bfloat16", "float8_e5m2"])
+def test_arrays_come_out_of_pickles_of_every_protocol_and_cannot_be_written(protocol, size, dtype):
+    known = dtype_of(dtype) if dtype.isidentifier() else np.dtype(dtype)
+    for array in (np.arange(size).astype(known), np.asfortranarray(np.arange(2 * size).reshape(2, size).astype(known))):
+        data = memoryview(pickle.dumps({"w": array, "list": [(array,)]}, protocol))
+        content = load(PickleBytes(data))
+        found = content["w"].array
+        assert content["list"][0][0] is content["w"]
+        assert (found.dtype, found.shape, found.tobytes()) == (array.dtype, array.shape, array.tobytes())
+        assert not found.flags.writeable
+        if protocol >= 3 and size > 3 and found.nbytes > 1 << 16:
+            assert np.shares_memory(found, np.frombuffer(data, np.uint8))
+
+
+def test_a_framework_adds_builders_for_its_own_names():
+    class Parameter:
+        def __reduce__(self):
+            return tuple, (("name", np.ones(2)),)
+
+    content = load(PickleBytes(memoryview(pickle.dumps({"w": Parameter(), "l": range(3)}))))
+    assert content["w"][0] == "name"
+    assert content["w"][1].array.tolist() == [1, 1]
+    assert isinstance(content["l"], Stub)
+    builders = {**BUILDERS, Global("builtins", "range"): lambda start, stop, step: [start, stop, step]}
+    assert load(PickleBytes(memoryview(pickle.dumps(range(3)))), builders=builders) == [0, 3, 1]
+
+
+@pytest.mark.parametrize("state", [((1,), "x"), (b"123", "y")])
+def test_what_is_no_array_is_refused(state):
+    content, shape = state
+    pickled = b"cnumpy.core.numeric\n_frombuffer\n" + b"(" + pickle.dumps(content, 2)[2:-1] + unicode(shape) + b"tR."
+    with pytest.raises(MalformedError):
+        load(PickleBytes(memoryview(pickled)))

@@ -1,14 +1,17 @@
 """The MindSpore plug-in keeps every promise of the contract."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.contract.tracing import Inputs
+from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 
 ms = pytest.importorskip("mindspore")
+ts_mindspore = pytest.importorskip("ts_mindspore")
 nn, mint = ms.nn, ms.mint.nn
 
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2")
@@ -27,6 +30,39 @@ class Classifier(nn.Cell):
 
     def construct(self, x):
         return self.again(ms.ops.tanh(self.head(self.stem(x))))
+
+
+class Fork(nn.Cell):
+    """Two outputs."""
+
+    def construct(self, x):
+        return x * 2, x - 1
+
+
+class Branches(nn.Cell):
+    """A tuple inside, a dict as answer, a layer in two places that is called twice, and one that is frozen apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.SequentialCell(nn.Dense(3, 3), nn.BatchNorm1d(3), nn.Tanh())
+        self.fork = Fork()
+        self.shared = nn.Dense(3, 3)
+        self.again = self.shared
+
+    def construct(self, x, scale=1.0):
+        one, other = self.fork(self.body(x))
+        return {"out": self.again(self.shared(one) * scale), "rest": (other, None)}
+
+
+class Failing(nn.Cell):
+    """The second layer of two does not fit the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.SequentialCell(nn.Dense(3, 3), nn.Dense(4, 4))
+
+    def construct(self, x):
+        return self.body(x)
 
 
 class TestMindSpore(FrameworkSuite):
@@ -142,3 +178,25 @@ class TestMindSpore(FrameworkSuite):
 
     def random(self) -> np.ndarray:
         return ms.ops.rand(4).asnumpy()
+
+    def framework_file(self, net: Any, path: Path) -> None:
+        ms.save_checkpoint(net, str(path))
+
+    def framework_load(self, path: Path) -> dict[str, np.ndarray]:
+        return {n: ts_mindspore.tensor_to_numpy(p) for n, p in ms.load_checkpoint(str(path)).items()}
+
+    def state(self, net: Any) -> dict[str, object]:
+        own = ("_init_flag", "_is_check_and_refresh", "_func_graph_flags)")  # what a cell notes at its first call
+        return {place: value for place, value in super().state(net).items() if not place.endswith(own)}
+
+    def trace_nets(self) -> Iterable[TraceCase]:
+        x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+        yield TraceCase(
+            Branches,
+            Inputs((x,), {"scale": 0.5}),
+            [
+                *(("", None), ("body", 0), ("body.0", 1), ("body.1", 1), ("body.2", 1)),
+                *(("fork", 0), ("shared", 0), ("shared", 0)),
+            ],
+        )
+        yield TraceCase(Failing, Inputs((x,)), [("", None), ("body", 0), ("body.0", 1), ("body.1", 1)], fails="body.1")

@@ -1,14 +1,17 @@
 """The PyTorch plug-in keeps every promise of the contract."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.contract.tracing import Inputs
+from ts_core.testing import EPSILON, WIDTH, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 
 torch = pytest.importorskip("torch")
+ts_torch = pytest.importorskip("ts_torch")
 nn = torch.nn
 
 EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu")
@@ -34,6 +37,39 @@ class Classifier(nn.Module):
 
     def forward(self, x):
         return self.again(torch.tanh(self.head(self.stem(x))))
+
+
+class Fork(nn.Module):
+    """Two outputs."""
+
+    def forward(self, x):
+        return x * 2, x - 1
+
+
+class Branches(nn.Module):
+    """A tuple inside, a dict as answer, a layer in two places that is called twice, and one that is frozen apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Tanh())
+        self.fork = Fork()
+        self.shared = nn.Linear(3, 3)
+        self.again = self.shared
+
+    def forward(self, x, scale=1.0):
+        one, other = self.fork(self.body(x))
+        return {"out": self.again(self.shared(one) * scale), "rest": (other, None)}
+
+
+class Failing(nn.Module):
+    """The second layer of two does not fit the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 3), nn.Linear(4, 4))
+
+    def forward(self, x):
+        return self.body(x)
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
@@ -148,3 +184,21 @@ class TestTorch(FrameworkSuite):
 
     def random(self) -> np.ndarray:
         return torch.rand(4).numpy()
+
+    def framework_file(self, net: Any, path: Path) -> None:
+        torch.save(net.state_dict(), path)
+
+    def framework_load(self, path: Path) -> dict[str, np.ndarray]:
+        return {name: ts_torch.tensor_to_numpy(tensor) for name, tensor in torch.load(path).items()}
+
+    def trace_nets(self) -> Iterable[TraceCase]:
+        x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+        yield TraceCase(
+            Branches,
+            Inputs((x,), {"scale": 0.5}),
+            [
+                *(("", None), ("body", 0), ("body.0", 1), ("body.1", 1), ("body.2", 1)),
+                *(("fork", 0), ("shared", 0), ("shared", 0)),
+            ],
+        )
+        yield TraceCase(Failing, Inputs((x,)), [("", None), ("body", 0), ("body.0", 1), ("body.1", 1)], fails="body.1")

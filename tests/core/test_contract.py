@@ -1,7 +1,10 @@
 """What plug-ins import of the core is the contract, and what it says is what the core does."""
 
 import ast
+import dataclasses
+import importlib.metadata
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -9,17 +12,18 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.contract import Layer, RawParameter, layers
+from ts_core.contract import FrameworkInfo, Layer, RawParameter, hookimpl, layers
 from ts_core.contract.layers import KINDS, Kind
 from ts_core.contract.nouns import LayerRule, TensorInfo
 from ts_core.contract.transforms import Transpose
+from ts_core.frameworks._registry import PluginRegistry
 from ts_core.mapping._inference import dimension, read_layers
 from ts_core.mapping._units import family
 from ts_core.testing import DEFINITIONS, vocabulary
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("ts_torch/src", "ts_mindspore/src", "examples/ts_jax/src")
-PAGES = ("docs/writing-a-plugin.md",)
+PAGES = ("docs/writing-a-plugin.md", "docs/writing-a-format.md")
 
 
 def sources() -> dict[str, str]:
@@ -103,10 +107,7 @@ Dense = type("Dense", (), {"__module__": "tiny"})
 @pytest.fixture
 def net(tmp_path, monkeypatch):
     """A network of a framework made up, with the layers and parameters that a test gives it."""
-    import importlib.metadata
-    import sys
-
-    from ts_core.frameworks._registry import GROUP, PluginRegistry
+    from ts_core.frameworks._registry import GROUP
 
     (tmp_path / "plugin_tiny.py").write_text(textwrap.dedent(NETWORKS))
     monkeypatch.syspath_prepend(tmp_path)
@@ -237,3 +238,50 @@ def test_a_kind_that_is_added_to_the_vocabulary_is_known_to_inference_and_matchi
 def test_the_page_on_plugins_shows_the_vocabulary_as_it_is():
     page = (ROOT / "docs" / "writing-a-plugin.md").read_text("utf-8")
     assert f"\n\n{vocabulary()}\n" in page
+
+
+def test_names_in_files_are_made_by_the_rule_and_the_framework(net, monkeypatch):
+    plugin = sys.modules["plugin_tiny"]
+    rule = LayerRule("tiny.Dense", "linear", {"kernel": "weight"}, file_names={"kernel": "vars/0"})
+    info = FrameworkInfo("tiny", "numpy", classes=("tiny.Net",), file_name=lambda *parts: "/".join(parts))
+    monkeypatch.setattr(plugin, "layer_rules", hookimpl(lambda: [rule]))
+    monkeypatch.setattr(plugin, "framework_info", hookimpl(lambda: info))
+    entry = importlib.metadata.EntryPoint("tiny", "plugin_tiny", "ts_core")
+    monkeypatch.setattr("ts_core.frameworks._registry._current", PluginRegistry([entry]))
+    kernel = Tensor(np.zeros((3, 2)))
+    net.parameters = [RawParameter("one.kernel", kernel), RawParameter("one.x", Tensor(np.zeros(1)))]
+    assert [p.name for p in ts.parameters(net)] == ["one/vars/0", "one/x"]
+    monkeypatch.setattr(plugin, "framework_info", hookimpl(lambda: dataclasses.replace(info, file_name="x/")))
+    with pytest.warns(ts.errors.PluginWarning, match="file_name is 'x/', not a function"):
+        PluginRegistry([entry])
+
+
+def test_a_tied_tensor_that_the_framework_writes_once_has_one_name(net, tmp_path):
+    kernel = Tensor(np.ones((3, 2), np.float32))
+    net.parameters = [RawParameter("one.kernel", kernel, name="k"), RawParameter("two.kernel", kernel, name="k")]
+    assert [(p.name, p.path, p.tied_to) for p in ts.parameters(net)] == [
+        ("k", "one.kernel", None),
+        ("k", "two.kernel", "k"),
+    ]
+    ts.save_checkpoint(net, tmp_path / "x.safetensors")
+    assert list(ts.open_checkpoint(tmp_path / "x.safetensors")) == ["k"]
+    assert ts.load_parameters(net, {"k": np.zeros((3, 2))}).loaded == ("k",)
+    assert list(net.loaded) == ["one.kernel"]
+    assert ts.transfer({"k": np.zeros((3, 2), np.float32)}, net)
+
+
+def test_a_transfer_answers_the_network_that_holds_the_weights(net):
+    net.answer = Net()
+    net.parameters = net.parameters[:1]
+    report = ts.transfer({"one.weight": np.zeros((2, 3), np.float32)}, net)
+    assert report.network is net.answer
+    assert "network" not in report.to_json()
+
+
+def test_a_network_that_makes_its_parameters_later_says_so(net):
+    net.parameters = []
+    for ask in (ts.parameters, lambda net: ts.transfer({"x": np.zeros(1)}, net)):
+        with pytest.raises(ts.errors.NotBuiltError, match=r"no parameters yet.*'one' is a linear: build the network"):
+            ask(net)
+    net.layers = [Layer("", net)]
+    assert ts.parameters(net) == []

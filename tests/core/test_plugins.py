@@ -122,6 +122,9 @@ def test_a_wrapper_is_refused(registry_of, mark):
         (('name="alpha"', "name=3"), "FrameworkInfo.name is 3, not a str"),
         (('("alpha.Tensor",)', '"alpha.Tensor"'), "FrameworkInfo.classes is 'alpha.Tensor', not a tuple of str"),
         (('distribution="numpy"', 'distribution="numpy", tags="pt"'), "FrameworkInfo.tags is 'pt', not a tuple of str"),
+        (('distribution="numpy"', 'distribution="numpy", shares="jax"'), "FrameworkInfo.shares is 'jax', not a tuple"),
+        (("formats=()", "formats=(Format('x', ('x',), bool, print),)"), "suffixes must be a tuple such as"),
+        (("formats=()", "formats=(Format('x', '.x', bool, print),)"), "suffixes must be a tuple such as"),
         (('distribution="numpy"', 'distribution="numpy", contract=1'), "version 1 of the plug-in contract"),
         (
             ("return FrameworkInfo", "1 / 0; return FrameworkInfo"),
@@ -157,6 +160,20 @@ def test_a_table_that_fails_is_the_fault_of_its_plugin(registry_of):
     registry = registry_of(beta=good("beta") + RULES.format(body=ours))
     with pytest.raises(ArgumentError, match="why"):
         registry.each("layer_rules")
+
+
+LAYERS = """
+    @hookimpl
+    def iter_layers(net):
+        {body}
+"""
+
+
+@pytest.mark.parametrize("body", ["return {}['tiny']", "yield {}['tiny']"])
+def test_a_walk_that_fails_is_the_fault_of_its_plugin_also_while_it_yields(registry_of, body):
+    registry = registry_of(alpha=good("alpha") + LAYERS.format(body=body))
+    with pytest.raises(PluginError, match="the plug-in 'alpha' failed in iter_layers: KeyError: 'tiny'"):
+        registry.first("iter_layers", 1, net=1)
 
 
 def test_titles_and_tags_are_the_plugins(registry_of, monkeypatch):
@@ -206,6 +223,19 @@ def test_two_plugins_that_claim_the_same_are_both_named(registry_of):
     assert registry.infos[0].conflicts == ()
     assert any("x is already claimed" in conflict for conflict in registry.infos[1].conflicts)
     assert any("already the framework of" in conflict for conflict in registry.infos[1].conflicts)
+
+
+@pytest.mark.parametrize("sharing", ["first", "second"])
+def test_frameworks_that_share_tensors_are_in_no_conflict(registry_of, recwarn, sharing):
+    sources = {"first": good("alpha"), "second": good("beta").replace('"beta.Tensor"', '"alpha.Tensor"')}
+    other = "beta" if sharing == "first" else "alpha"
+    sources[sharing] = sources[sharing].replace('distribution="numpy"', f'distribution="numpy", shares=("{other}",)')
+    registry = registry_of(**sources)
+    assert [info.conflicts for info in registry.infos] == [(), ()]
+    assert not recwarn.list
+    array = np.zeros(1)
+    for _ in range(2):
+        assert registry.first("tensor_to_numpy", tensor_of("alpha", array), tensor=tensor_of("alpha", array)) is array
 
 
 def test_a_framework_that_is_not_installed_is_said_from_its_metadata(registry_of):

@@ -18,18 +18,25 @@ def environment_of_the_page(tmp_path, environment, wheels):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code, encoding="utf-8")
+    for name in ("tiny", "ts_tiny"):  # the page says that the other framework is installed like this one
+        project = (folder / name / "pyproject.toml").read_text("utf-8")
+        project = project.replace('packages = ["src/ts_tiny"]', 'only-include = ["src/ts_late.py"]\nsources = ["src"]')
+        (folder / name.replace("tiny", "late") / "pyproject.toml").write_text(project.replace("tiny", "late"))
     assert len(blocks) == PAGE.read_text("utf-8").count("```python") + PAGE.read_text("utf-8").count("```toml")
     env = environment().borrow("numpy", "pluggy", "ml_dtypes", "prettytable", "tqdm", "click", "hatchling", "pytest")
     env.install("--no-deps", "--find-links", wheels, "ts-core", "ts-torch")
-    return env.install("--no-deps", "--no-build-isolation", folder / "tiny", folder / "ts_tiny"), folder
+    packages = [folder / name for name in ("tiny", "ts_tiny", "late", "ts_late")]
+    return env.install("--no-deps", "--no-build-isolation", *packages), folder
 
 
 def test_the_suite_is_green_and_the_plugin_works(environment_of_the_page):
     env, folder = environment_of_the_page
-    suite = env.run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "ts_tiny" / "tests").stdout
-    assert " passed" in suite
-    assert "failed" not in suite
+    for plugin in ("ts_tiny", "ts_late"):
+        suite = env.run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / plugin / "tests").stdout
+        assert " passed" in suite
+        assert "failed" not in suite
     assert "weight" in env.run(folder / "use.py").stdout
+    assert "has no parameters yet" in env.run(folder / "use_late.py").stdout
     assert "ts-tiny 0.1" in env.run("-m", "ts_core", "plugins", "-v").stdout
 
 

@@ -126,3 +126,11 @@ def test_loading_without_strictness_says_what_did_not_fit():
     assert dict(result.mismatched) == {"norm.bias": ((3,), (7,))}
     assert "norm.weight" in result.missing
     assert net.head.bias.tolist() == [1] * 5
+
+
+def test_lazy_layers_that_have_not_run_are_named():
+    net = nn.Sequential(nn.Linear(2, 3), nn.LazyLinear(4))
+    with pytest.raises(ts.errors.NotBuiltError, match=r"1\.weight has no shape yet: call the network once"):
+        ts.parameters(net)
+    net(torch.zeros(1, 2))
+    assert len(ts.parameters(net)) == 4

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.contract.tracing import Inputs
+from ts_core.testing import WIDTH, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 
 LAST = {"conv", "conv_transpose", "batch_norm", "instance_norm", "group_norm", "prelu"}  # kinds that have channels
 
@@ -26,6 +27,37 @@ class Classifier(nnx.Module):
         for layer in self.stem:
             x = layer(x)
         return self.again(jnp.tanh(self.head(x)))
+
+
+class Fork(nnx.Module):
+    """Two outputs."""
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return x * 2, x - 1
+
+
+class Branches(nnx.Module):
+    """A tuple inside, a dict as answer, and a layer in two places that is called twice."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.body = nnx.Sequential(nnx.Linear(3, 3, rngs=rngs), nnx.BatchNorm(3, rngs=rngs))
+        self.fork = Fork()
+        self.shared = nnx.Linear(3, 3, rngs=rngs)
+        self.again = self.shared
+
+    def __call__(self, x: jax.Array, scale: float = 1.0) -> dict[str, Any]:
+        one, other = self.fork(jnp.tanh(self.body(x)))
+        return {"out": self.again(self.shared(one) * scale), "rest": (other, None)}
+
+
+class Failing(nnx.Module):
+    """The second layer of two does not fit the first."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.body = nnx.Sequential(nnx.Linear(3, 3, rngs=rngs), nnx.Linear(4, 4, rngs=rngs))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.body(x)
 
 
 class TestJax(FrameworkSuite):
@@ -139,3 +171,13 @@ class TestJax(FrameworkSuite):
         gradient = jax.jit(jax.grad(lambda x: (watch(x) ** 2).sum()))(array)
         jax.effects_barrier()  # callbacks of compiled code run on their own time
         return np.asarray(gradient)
+
+    def trace_nets(self) -> Iterable[TraceCase]:
+        x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+        body = [("", None), ("body", 0), ("body.layers.0", 1), ("body.layers.1", 1)]
+        yield TraceCase(
+            lambda: Branches(nnx.Rngs(0)),
+            Inputs((x,), {"scale": 0.5}),
+            [*body, ("fork", 0), ("shared", 0), ("shared", 0)],
+        )
+        yield TraceCase(lambda: Failing(nnx.Rngs(0)), Inputs((x,)), body, fails="body.layers.1")

@@ -69,6 +69,10 @@ class WeightMapNotFoundError(WeightMapError, FileNotFoundError):
     """There is no weight-map file of that name."""
 
 
+class NotBuiltError(ArgumentError):
+    """A network has no parameters yet, because it makes them when it is first called: build it before."""
+
+
 class LoadError(TsError, ValueError):
     """Arrays do not fit the network they were to be loaded into; the network is unchanged."""
 

@@ -11,7 +11,7 @@ from ts_mindspore.layers import layer_rules
 from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.randomness import seed
-from ts_mindspore.running import run_network
+from ts_mindspore.running import trace_network
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
@@ -23,10 +23,10 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
-    "run_network",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",
+    "trace_network",
 ]
 
 

@@ -11,7 +11,7 @@ from ts_torch.layers import layer_rules
 from ts_torch.networks import iter_layers
 from ts_torch.parameters import iter_parameters, load_parameters
 from ts_torch.randomness import seed
-from ts_torch.running import run_network
+from ts_torch.running import trace_network
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
@@ -23,10 +23,10 @@ __all__ = [
     "layer_rules",
     "load_parameters",
     "on_gradient",
-    "run_network",
     "seed",
     "tensor_from_numpy",
     "tensor_to_numpy",
+    "trace_network",
 ]
 
 

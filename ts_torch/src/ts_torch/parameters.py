@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ts_core.contract import RawParameter
+from ts_core.contract import RawParameter, is_instance
+from ts_core.contract.errors import NotBuiltError
 from ts_core.contract.hooks import hookimpl
 from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+_NOT_BUILT = ("torch.nn.UninitializedParameter", "torch.nn.UninitializedBuffer")
 
 
 @hookimpl
@@ -28,6 +31,8 @@ def _parameters(net: object) -> Iterator[RawParameter]:
         for local, tensor in {**module._parameters, **module._buffers}.items():
             if tensor is not None:
                 path = f"{layer.path}.{local}" if layer.path else local
+                if is_instance(tensor, *_NOT_BUILT):
+                    raise NotBuiltError(f"{path} has no shape yet: call the network once, so that its lazy layers know")
                 persistent = local not in module._non_persistent_buffers_set
                 yield RawParameter(path, tensor, trainable=tensor.requires_grad, persistent=persistent)
 

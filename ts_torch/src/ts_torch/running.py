@@ -1,46 +1,174 @@
-"""Running a torch module once, to see in which order its layers work."""
+"""Running a torch module once, every call of every module told to an observer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
+from ts_core.contract.recognition import is_instance
+from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
 
 if TYPE_CHECKING:
-    import numpy as np
+    import torch
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
+_TENSOR = "torch.Tensor"
+
 
 @hookimpl
-def run_network(net: object, inputs: Sequence[Array]) -> tuple[list[str], object] | None:
-    """The paths of the modules in the order of their first call, and what the module returned, in evaluation mode."""
+def trace_network(
+    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+) -> Traced | None:
+    """Run the module with a hook before and after each call of each module, and hooks on the tensors that pass them."""
     layers = iter_layers(net)
     if layers is None:
         return None
     import torch
 
     assert isinstance(net, torch.nn.Module)
-    order: dict[str, None] = {}
-    modules: dict[str, Any] = {layer.path: layer.layer for layer in layers}
-    training = [module for module in modules.values() if module.training]
+    device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), torch.device("cpu"))
+    with (
+        contextlib.ExitStack() as on_tensors,
+        _as_before(net, device, loss is not None),
+        Calls(layers, observer) as calls,
+    ):
+        run = _Run(calls, device, on_tensors if loss is not None else None)
+        args, kwargs = (mapped(values, run.input) for values in (inputs.args, dict(inputs.kwargs)))
+        net.train(training)
+        with run.watching():
+            output = net(*args, **kwargs)
+        if loss is not None:
+            wanted = [*run.sources, *(each for each in net.parameters() if each.requires_grad)]
+            value = loss(output)
+            if not is_instance(value, _TENSOR) or not value.requires_grad:
+                raise ArgumentError("loss answered what has no gradient: it takes a scalar tensor made of the output")
+            # Not backward(): it would add to the parameters' gradients, and set off what waits for these.
+            torch.autograd.grad(value, wanted, allow_unused=True)
+    return Traced(output)
 
-    def note(path: str) -> Any:
-        return lambda *_: order.setdefault(path)
 
-    hooks = [module.register_forward_pre_hook(note(path)) for path, module in modules.items()]
-    device = next((parameter.device for parameter in net.parameters()), None)
+class _Run:
+    """What the hooks do; `on_tensors` takes the hooks on tensors, None when no gradients are asked for."""
+
+    def __init__(self, calls: Calls, device: torch.device, on_tensors: contextlib.ExitStack | None) -> None:
+        self.sources: list[torch.Tensor] = []  # leaves of the graph that are no parameters
+        self._calls, self._device, self._on_tensors = calls, device, on_tensors
+
+    def input(self, _: Place, leaf: Any) -> Any:
+        """An array as a tensor where the network is."""
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        made = _tensor(leaf, self._device)
+        if self._on_tensors is None or not (made.is_floating_point() or made.is_complex()):
+            return made
+        self.sources.append(made.requires_grad_())
+        return made.clone()  # a leaf of the graph could not be changed in place
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """With a hook before and after the calls of every module; compiled code, which has none, is not used."""
+        with contextlib.ExitStack() as hooks:
+            compiler = sys.modules.get("torch.compiler")
+            if "torch._dynamo" in sys.modules and hasattr(compiler, "set_stance"):
+                hooks.enter_context(compiler.set_stance("force_eager"))  # type: ignore[union-attr]
+            for layer in self._calls.layers:
+                module: Any = layer.layer
+                hooks.enter_context(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+            yield
+
+    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        call = self._calls.enter(module, args, kwargs)
+        self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+
+    def _leave(self, module: object, args: object, kwargs: object, output: Any) -> Any:
+        call, answer = self._calls.leave(module, output)
+        if call is None:
+            return None
+        if answer is not None:
+            output = replaced(output, answer, self._answered, call)
+        self._watch(call, "outputs", leaves(output))
+        return None if answer is None else output
+
+    def _answered(self, value: Any, leaf: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            value = _tensor(value, leaf.device if is_instance(leaf, _TENSOR) else self._device)
+        if _takes_gradient(leaf) and is_instance(value, _TENSOR) and value.shape == leaf.shape:
+            return _instead()(leaf, value)
+        return value
+
+    def _watch(self, call: Call, side: str, values: Iterable[tuple[Place, Any]]) -> None:
+        if self._on_tensors is None:
+            return
+        for place, leaf in values:
+            if _takes_gradient(leaf):
+                self._on_tensors.enter_context(leaf.register_hook(self._told(call, side, place)))
+
+    def _told(self, call: Call, side: str, place: Place) -> Callable[[torch.Tensor], None]:
+        return lambda gradient: self._calls.gradient(call, side, place, gradient)
+
+
+def _tensor(array: Array, device: torch.device) -> Any:
+    tensor: Any = tensor_from_numpy(array, "torch")
+    return tensor.to(device)
+
+
+def _takes_gradient(leaf: Any) -> bool:
+    return is_instance(leaf, _TENSOR) and leaf.requires_grad
+
+
+@functools.cache
+def _instead() -> Callable[[Any, Any], Any]:
+    """A function whose value is its second argument, and whose gradient goes to its first."""
+    import torch
+
+    class Instead(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, tensor: Any, value: Any) -> Any:
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return gradient, None
+
+    apply: Callable[[Any, Any], Any] = Instead.apply
+    return apply
+
+
+@contextlib.contextmanager
+def _as_before(net: torch.nn.Module, device: torch.device, differentiate: bool) -> Iterator[None]:
+    """Gradients are recorded or not; afterwards modes, ``requires_grad``, buffers, random states are as they were."""
+    import torch
+
+    modes = [(module, module.training, dict(module._buffers)) for module in net.modules()]
+    takers = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    values = [(buffer, buffer.detach().clone()) for buffer in net.buffers()]
+    devices, kind = ([device], device.type) if device.type in ("cuda", "xpu") else ([], "cuda")
     try:
-        with torch.no_grad():
-            output = net.eval()(
-                *(torch.as_tensor(tensor_from_numpy(array, "torch"), device=device) for array in inputs)
-            )
+        with (
+            torch.random.fork_rng(devices, device_type=kind),
+            torch.inference_mode(mode=False),
+            torch.set_grad_enabled(differentiate),
+        ):
+            yield
     finally:
-        for hook in hooks:
-            hook.remove()
-        for module in training:
-            module.training = True
-    return list(order), output
+        for module, training, buffers in modes:
+            module.training = training
+            module._buffers.clear()
+            module._buffers.update(buffers)
+        for parameter, takes in takers:
+            parameter.requires_grad_(takes)
+        with torch.no_grad():
+            for buffer, value in values:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)

@@ -11,6 +11,7 @@ from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.layers import layer_rules
 from ts_jax.networks import iter_layers
 from ts_jax.parameters import iter_parameters, load_parameters
+from ts_jax.running import trace_network
 from ts_jax.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "on_gradient",
     "tensor_from_numpy",
     "tensor_to_numpy",
+    "trace_network",
 ]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import LayerRule
+from ts_core.contract.settings import Always, Spelled, Spelling
 from ts_core.contract.transforms import Chain, ReorderBlocks, Reshape, Transform, Transpose
 
 _KERNEL_BIAS = {"kernel": "weight", "bias": "bias"}
@@ -89,10 +90,108 @@ _LSTM_PARTS = {
     **{f"h{gate}.{local}": f"{role}_hh.{gate}" for gate in "ifgo" for local, role in _KERNEL_BIAS.items()},
 }
 
+# Settings
+_BIAS = Spelled("bias", "is_given")
+_STRIDE = Spelled("strides", "first_given", {"last": 1})
+_DILATION = Spelled("kernel_dilation", "first_given", {"last": 1})
+_CHANNELS: dict[str, Spelling] = {
+    "in_channels": "in_features",
+    "out_channels": "out_features",
+    "kernel_size": "kernel_size",
+    "stride": _STRIDE,
+    "dilation": _DILATION,
+    "bias": _BIAS,
+}
+_CONV_SETTINGS = {
+    **_CHANNELS,
+    "pads": Spelled("padding kernel_size strides kernel_dilation", "pads"),
+    "padding_mode": Spelled("padding", "padding_mode"),
+    "groups": "feature_group_count",
+}
+_CUT = "padding output_padding kernel_size strides kernel_dilation"  # it has no output padding
+_CONV_TRANSPOSE_SETTINGS = {
+    **_CHANNELS,
+    "pads": Spelled(_CUT, "cut", {"around": True}, otherwise=0),
+    "output_padding": Spelled(_CUT, "cut", {"around": True, "told": "output_padding"}, otherwise=0),
+    "groups": Always(1),
+}
+
+
+def _affine(scale: bool, bias: bool) -> object:
+    return scale if scale == bias else f"only {'scale' if scale else 'bias'}"
+
+
+def _shape(features: int, axes: Any) -> object:
+    return (features,) if axes in (-1, (-1,), [-1]) else f"axes {axes}"
+
+
+_AFFINE = Spelled("use_scale use_bias", _affine)
+_SHAPE = Spelled("num_features reduction_axes", _shape)
+_BATCH_NORM_SETTINGS: dict[str, Spelling] = {
+    "num_features": "num_features",
+    "eps": "epsilon",
+    "momentum": Spelled("momentum", "one_minus"),
+    "affine": _AFFINE,
+    "track_running_stats": Always(True),
+}
+_INSTANCE_NORM_SETTINGS: dict[str, Spelling] = {
+    "num_features": "num_features",
+    "eps": "epsilon",
+    "affine": _AFFINE,
+    "track_running_stats": Always(False),
+}
+_GROUP_NORM_SETTINGS: dict[str, Spelling] = {
+    "num_groups": "num_groups",
+    "num_channels": Spelled("num_groups group_size", lambda groups, size: groups * size),
+    "eps": "epsilon",
+    "affine": _AFFINE,
+}
+_RMS_NORM_SETTINGS: dict[str, Spelling] = {
+    "normalized_shape": _SHAPE,
+    "eps": "epsilon",
+    "elementwise_affine": "use_scale",
+}
+_LOOKUP_SETTINGS: dict[str, Spelling] = {
+    "num_embeddings": "num_embeddings",
+    "embedding_dim": "features",
+    "padding_idx": Always(None),
+    "max_norm": Always(None),
+    "norm_type": Always(2.0),
+}
+_ATTENTION_SETTINGS: dict[str, Spelling] = {
+    "embed_dim": "qkv_features",
+    "num_heads": "num_heads",
+    "kdim": "in_kv_features",
+    "vdim": "in_kv_features",
+    "dropout": "dropout_rate",
+    "bias": "use_bias",
+    "add_bias_kv": Always(False),
+    "add_zero_attn": Always(False),
+    "batch_first": Always(True),
+}
+_CELL_SETTINGS: dict[str, Spelling] = {
+    "input_size": "in_features",
+    "hidden_size": "hidden_features",
+    "bias": Always(True),
+}
+
 RULES: tuple[LayerRule, ...] = (
-    LayerRule("flax.nnx.Linear", "linear", _KERNEL_BIAS, _LINEAR),
+    LayerRule(
+        "flax.nnx.Linear",
+        "linear",
+        _KERNEL_BIAS,
+        _LINEAR,
+        settings={"in_features": "in_features", "out_features": "out_features", "bias": _BIAS},
+    ),
     *(
-        LayerRule("flax.nnx.Conv", f"conv{n}d", _KERNEL_BIAS, {"weight": _conv(n)}, when=partial(_is, n))
+        LayerRule(
+            "flax.nnx.Conv",
+            f"conv{n}d",
+            _KERNEL_BIAS,
+            {"weight": _conv(n)},
+            when=partial(_is, n),
+            settings=_CONV_SETTINGS,
+        )
         for n in (1, 2, 3)
     ),
     *(
@@ -102,26 +201,41 @@ RULES: tuple[LayerRule, ...] = (
             _KERNEL_BIAS,
             {"weight": _conv_transpose},
             when=partial(_is, n),
+            settings=_CONV_TRANSPOSE_SETTINGS,
         )
         for n in (1, 2, 3)
     ),
-    LayerRule("flax.nnx.BatchNorm", "batch_norm2d", _BATCH_NORM),
-    LayerRule("flax.nnx.InstanceNorm", "instance_norm2d", _NORM),
-    LayerRule("flax.nnx.GroupNorm", "group_norm", _NORM),
-    LayerRule("flax.nnx.LayerNorm", "layer_norm", _NORM),
-    LayerRule("flax.nnx.RMSNorm", "rms_norm", {"scale": "scale"}),
-    LayerRule("flax.nnx.Embed", "embedding", {"embedding": "weight"}),
-    LayerRule("flax.nnx.PReLU", "prelu", {"negative_slope": "slope"}),
-    LayerRule("flax.nnx.MultiHeadAttention", "multi_head_attention", _ATTENTION, _ATTENTION_LAYOUT),
-    LayerRule("flax.nnx.OptimizedLSTMCell", "lstm_cell", _BIAS_OF_HIDDEN, _CELL_LAYOUT),
+    LayerRule("flax.nnx.BatchNorm", "batch_norm2d", _BATCH_NORM, settings=_BATCH_NORM_SETTINGS),
+    LayerRule("flax.nnx.InstanceNorm", "instance_norm2d", _NORM, settings=_INSTANCE_NORM_SETTINGS),
+    LayerRule("flax.nnx.GroupNorm", "group_norm", _NORM, settings=_GROUP_NORM_SETTINGS),
+    LayerRule("flax.nnx.LayerNorm", "layer_norm", _NORM, settings={**_RMS_NORM_SETTINGS, "bias": "use_bias"}),
+    LayerRule("flax.nnx.RMSNorm", "rms_norm", {"scale": "scale"}, settings=_RMS_NORM_SETTINGS),
+    LayerRule("flax.nnx.Embed", "embedding", {"embedding": "weight"}, settings=_LOOKUP_SETTINGS),
+    LayerRule("flax.nnx.PReLU", "prelu", {"negative_slope": "slope"}, settings={"num_parameters": Always(1)}),
+    LayerRule(
+        "flax.nnx.MultiHeadAttention",
+        "multi_head_attention",
+        _ATTENTION,
+        _ATTENTION_LAYOUT,
+        settings=_ATTENTION_SETTINGS,
+    ),
+    LayerRule("flax.nnx.OptimizedLSTMCell", "lstm_cell", _BIAS_OF_HIDDEN, _CELL_LAYOUT, settings=_CELL_SETTINGS),
     LayerRule(
         "flax.nnx.LSTMCell",
         "lstm_cell",
         _LSTM_PARTS,
         {role: _TRANSPOSED for role in _LSTM_PARTS.values() if role.startswith("weight")},
+        settings=_CELL_SETTINGS,
     ),
-    LayerRule("flax.nnx.GRUCell", "gru_cell", _BIAS_OF_INPUT, _CELL_LAYOUT),
-    LayerRule("flax.nnx.SimpleCell", "rnn_cell", _BIAS_OF_INPUT, _CELL_LAYOUT),
+    LayerRule("flax.nnx.GRUCell", "gru_cell", _BIAS_OF_INPUT, _CELL_LAYOUT, settings=_CELL_SETTINGS),
+    LayerRule(
+        "flax.nnx.SimpleCell",
+        "rnn_cell",
+        _BIAS_OF_INPUT,
+        _CELL_LAYOUT,
+        settings={**_CELL_SETTINGS, "nonlinearity": Spelled("activation_fn", "function_name")},
+    ),
+    LayerRule("flax.nnx.Dropout", "dropout", {}, settings={"p": "rate"}),
 )
 
 

@@ -19,14 +19,22 @@ _KEY = "jax.PRNGKeyArray"
 _TRACER = "jax.Tracer"
 
 
+def concrete(tensor: Any) -> Any:
+    """What a value that is being differentiated, outside of ``jax.jit``, stands for; anything else as it is."""
+    while is_instance(tensor, _TRACER) and hasattr(tensor, "primal"):
+        tensor = tensor.primal
+    return tensor
+
+
 @hookimpl
 def tensor_to_numpy(tensor: object) -> Array | None:
     """The bits of an array or variable, read-only and without a copy when they lie in host memory."""
     if is_instance(tensor, "flax.nnx.Variable"):
         tensor = tensor.get_value()  # type: ignore[attr-defined]
+    tensor = concrete(tensor)
     if is_instance(tensor, _TRACER):
         raise UnsupportedTensorError(
-            "a value that is being traced (inside jax.jit or jax.grad) has no numbers yet: return it from the "
+            "a value that is being traced (inside jax.jit or jax.vmap) has no numbers yet: return it from the "
             "function, or take it out with jax.debug.callback"
         )
     if is_instance(tensor, _KEY):

@@ -1,5 +1,5 @@
-"""Saving tensors and gradients from inside a running network."""
+"""Saving tensors and gradients from inside a running network; `probe` is who else is told of what is saved."""
 
-from ts_core.capture._saving import save, save_grad
+from ts_core.capture._saving import probe, save, save_grad
 
-__all__ = ["save", "save_grad"]
+__all__ = ["probe", "save", "save_grad"]

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ts_core.capture._verb import Verb
-from ts_core.contract.naming import (
-    Place,
-    base_name,
-    check_output_mode,
-    full_suffix,
-    leaf_name,
-    leaves,
-    shown,
-)
+from ts_core.contract.naming import Place, base_name, check_output_mode, full_suffix, leaf_name, leaves, shown
 from ts_core.contract.saved_files import emit, no_gradient_warning
 from ts_core.errors import CaptureError, TsError, UnsupportedTensorError
-from ts_core.frameworks import to_numpy
+from ts_core.frameworks import no_plugin, registry, to_numpy
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
+    from ts_core.contract.arrays import Array
 
 Tensor = TypeVar("Tensor")
+
+#: Told the name and the data of every :func:`save` while a network is traced.
+probe: ContextVar[Callable[[str, object], None] | None] = ContextVar("probe", default=None)
 
 _NUMERIC_KINDS = "biufcV"  # what a file of numbers can hold; V: bfloat16, float8
 
@@ -66,9 +61,10 @@ def save(
     """
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)
-    for place, leaf in leaves(data):
-        array = _array(place, leaf)
-        emit(leaf_name(base, place, suffix, array.dtype.name), array, output_mode)
+    _put_out(base, data, suffix, output_mode)
+    told = probe.get()
+    if told is not None:
+        told(base, data)
 
 
 @Verb
@@ -85,12 +81,8 @@ def save_grad(
     What is saved is the gradient with respect to the returned tensor: of everything that is computed from it, and of
     nothing that is computed from `data` itself. It equals the gradient of a parameter of zeros added at this place.
 
-    Args:
-        file: as in :func:`save`.
-        data: a tensor of any shape, of a framework that has a plug-in.
-        suffix: as in :func:`save`.
-        output_mode: as in :func:`save`.
-        rank: as in :func:`save`.
+    The arguments are those of :func:`save`, except that `data` is one tensor, of any shape, of a framework that has a
+    plug-in.
 
     Returns:
         A tensor with the values of `data`. If no gradient will ever reach it, `data` itself, with a CaptureWarning;
@@ -99,13 +91,11 @@ def save_grad(
     Raises:
         As :func:`save`; errors of writing come out of the backward pass.
     """
-    from ts_core.frameworks import no_plugin, registry
-
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)
 
     def write(gradient: object) -> None:
-        save(base, gradient, suffix, output_mode)
+        _put_out(base, gradient, suffix, output_mode)
 
     tensor: Any = registry().first("on_gradient", data, tensor=data, callback=write)
     if tensor is None:
@@ -113,6 +103,12 @@ def save_grad(
     if tensor is data:
         warnings.warn(no_gradient_warning(base), stacklevel=4)
     return tensor  # type: ignore[no-any-return]
+
+
+def _put_out(base: str, data: object, suffix: str, output_mode: str) -> None:
+    for place, leaf in leaves(data):
+        array = _array(place, leaf)
+        emit(leaf_name(base, place, suffix, array.dtype.name), array, output_mode)
 
 
 def _array(place: Place, leaf: object) -> Array:

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from ts_core.comparison._metrics import Sums, Tolerance
 from ts_core.comparison._pieces import Cutter, Outcome, Pair, Piece, Tolerances, compare_pieces, in_files
 from ts_core.comparison._report import Comparison, Status
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, ComparisonError
 from ts_core.work import SHARE, check_workers, processors, progress_bar, run, shares_memory
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from ts_core.contract.readers import LazyTensors
 
 _TASK = 1 << 23  # bytes of small pairs that travel together
 _TASK_PAIRS = 256
@@ -38,19 +34,9 @@ def compare_pairs(
     executor: Executor | None = None,
     progress: bool | None = True,
 ) -> list[Comparison]:
-    """Compare every pair.
+    """Compare every pair of names that the two sources know: a row for each, in their order.
 
-    Args:
-        sources: what the original and the target names are read from.
-        pairs: which tensors to compare.
-        tolerances: when elements are close.
-        workers: the number of threads, or of processes where the files are large enough; by default one for each
-            processor that this process may use, but one alone for small tensors.
-        executor: used instead; it is not shut down.
-        progress: whether to show a progress bar on stderr; None: when that is a terminal.
-
-    Returns:
-        A row for each pair, in their order.
+    `workers` and `executor` are those of ``ts.compare``; a `progress` of None shows a bar if stderr is a terminal.
 
     Raises:
         ArgumentTypeError: `workers` is no int, or `executor` no executor.
@@ -108,21 +94,14 @@ def compare_shapes(sources: tuple[LazyTensors, LazyTensors], pairs: Sequence[Pai
             continue
         names = (pair.shown or pair.original, pair.target)
         try:
-            first, second = (s.info(n) for s, n in zip(sources, (pair.original, pair.target), strict=True))
+            first, second = sources[0].info(pair.original), sources[1].info(pair.target)
         except CheckpointError as problem:
             rows.append(Comparison(*names, Status.UNREADABLE, detail=str(problem)))
             continue
-        rows.append(
-            Comparison(
-                *names,
-                Status.CLOSE if first.shape == second.shape else Status.SHAPE,
-                original_shape=first.shape,
-                target_shape=second.shape,
-                original_dtype=first.dtype.name,
-                target_dtype=second.dtype.name,
-                detail="only the shapes were compared" if first.shape == second.shape else "",
-            )
-        )
+        equal = first.shape == second.shape
+        status, detail = (Status.CLOSE, "only the shapes were compared") if equal else (Status.SHAPE, "")
+        dtypes = (first.dtype.name, second.dtype.name)
+        rows.append(Comparison(*names, status, first.shape, second.shape, *dtypes, detail=detail))
     return rows
 
 
@@ -146,16 +125,8 @@ def _row(pair: Pair, outcomes: list[Outcome]) -> Comparison:
     """The row of a pair from the outcomes of its pieces, which are added in one order whoever was first."""
     outcomes.sort(key=lambda outcome: outcome.corner or ())
     first = next((outcome for outcome in outcomes if outcome.sums is None), outcomes[0])
-    row = Comparison(
-        pair.shown or pair.original,
-        pair.target,
-        first.status,
-        original_shape=first.shapes[0],
-        target_shape=first.shapes[1],
-        original_dtype=first.dtypes[0],
-        target_dtype=first.dtypes[1],
-        tolerance=first.tolerance,
-    )
+    names = (pair.shown or pair.original, pair.target)
+    row = Comparison(*names, first.status, *first.shapes, *first.dtypes, first.tolerance)
     if first.sums is None or first.working is None:
         return replace(row, detail=first.detail)
     total = Sums()
@@ -176,13 +147,8 @@ def _unpaired(sources: tuple[LazyTensors, LazyTensors], pair: Pair, tolerance: T
         detail = str(problem)
     except KeyError:  # a weight map does not lead to it
         pass
-    row = Comparison(
-        pair.shown or pair.original,
-        pair.target,
-        Status.NOT_APPLICABLE if pair.excuse else (Status.NOT_IN_TARGET, Status.NOT_IN_ORIGINAL)[side],
-        tolerance=tolerance,
-        detail=detail,
-    )
+    status = Status.NOT_APPLICABLE if pair.excuse else (Status.NOT_IN_TARGET, Status.NOT_IN_ORIGINAL)[side]
+    row = Comparison(pair.shown or pair.original, pair.target, status, tolerance=tolerance, detail=detail)
     if info is None:
         return row
     if side == 0:

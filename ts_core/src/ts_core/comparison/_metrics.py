@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 
 from ts_core.comparison._sums import METRICS, Index, Metrics, Sums, Tolerance, larger, scalar, worse
+from ts_core.contract.arrays import Array
 from ts_core.contract.file_map import copy_bytes, release
 
 __all__ = ["BLOCK", "METRICS", "Metrics", "Sums", "Tolerance", "boxes", "measure", "scalar", "working_dtype"]
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 BLOCK = 262_144  # elements: measured; smaller ones spend the time between the calls, larger ones fall out of the cache
 # Elements that the BLAS sums up in one go: few enough for float32 to stay within 1e-6 even where all roundings go the

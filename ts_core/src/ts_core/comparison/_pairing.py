@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from functools import cached_property
-from itertools import zip_longest
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from ts_core.checkpoints import saved_order
-from ts_core.comparison._alignment import align
-from ts_core.comparison._applicable import Excuses
-from ts_core.comparison._folders import NamePair
 from ts_core.comparison._pieces import Pair
+from ts_core.contract.nouns import LayerRule, TensorInfo
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError
+from ts_core.frameworks import registry
 
 if TYPE_CHECKING:
-    from ts_core.checkpoints import NpyFiles
-    from ts_core.contract.nouns import TensorInfo
-    from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
-
-# What ts.save puts behind the name it was given: fc.weight_float32_17.npy
-_DTYPE_AND_ID = re.compile(r"_(bool|(?:u?int|float|bfloat|complex)\d+\w*?)_\d+(?=\.npy$)")
 
 
 def pair_up(original: LazyTensors, target: LazyTensors, steps: WeightMap | None = None) -> list[Pair]:
-    """Pair the tensors of two sources by name.
+    """Pair the tensors of two sources by name: in the order of the original, then what only the target has.
 
-    Args:
-        original: its order is that of the pairs.
-        target: what the original does not have of it comes last.
-        steps: from the names of the original to those of the target; without it, equal names are partners. The pairs
-            hold the names *after* the map. What it names and the original lacks is in no pair: `apply` refuses it.
+    Where there is a map, the pairs hold the names *after* it. What it names and the original lacks is in no pair:
+    `apply` refuses it.
     """
     here, there = set(original), set(target)
     if steps is None:
@@ -121,48 +110,33 @@ class _Unpaired:
         return Excuses()
 
 
-def pair_files_by_name(original: Sequence[str], target: Sequence[str]) -> list[NamePair]:
-    """Pair the files of two folders by name.
+class Excuses:
+    """Tells from the layer rules of all plug-ins, and the names in a layer, what that layer cannot have."""
 
-    Equal names first; then names that are equal without ``_<dtype>_<id>``, several of them in the order of their ids;
-    then what is left of the original, then of the target.
-    """
-    present, taken = set(target), set(original)
-    pairs: list[NamePair] = [(name, name) for name in original if name in present]
-    ours, theirs = (
-        sorted((name for name in names if name not in others), key=saved_order)
-        for names, others in ((original, present), (target, taken))
-    )
-    candidates: dict[str, list[str]] = {}
-    for name in reversed(theirs):
-        candidates.setdefault(_DTYPE_AND_ID.sub("", name), []).append(name)
-    left: list[NamePair] = []
-    for name in ours:
-        same = candidates.get(_DTYPE_AND_ID.sub("", name))
-        (pairs if same else left).append((name, same.pop() if same else None))
-    matched = {partner for _, partner in pairs}
-    return [*pairs, *left, *((None, name) for name in theirs if name not in matched)]
+    def __init__(self) -> None:
+        rules: Iterable[LayerRule] = chain.from_iterable(registry().all("layer_rules"))
+        self._rules = [(rule, frozenset(rule.roles)) for rule in rules]
+        self.most = max((len(names) for _, names in self._rules), default=0)  # names in a layer that a rule fits
+        self._known: dict[tuple[str, frozenset[str], frozenset[str]], str] = {}
 
+    def excuse(self, tensor: str, layer: Collection[str], counterpart: Collection[str]) -> str:
+        """Why a layer lacks a tensor that its counterpart in another framework has; empty when it could have it.
 
-def pair_files_by_number(original: Sequence[str], target: Sequence[str]) -> list[NamePair]:
-    """Pair the files of two folders by their places in the order in which they were saved."""
-    return list(zip_longest(sorted(original, key=saved_order), sorted(target, key=saved_order)))
+        The layer cannot have it when every rule that fits the names in the layer, and is of the same kind as a rule
+        that fits the counterpart, has no place for the tensor's role. All names are local: ``"num_batches_tracked"``;
+        the tensor's is among those of the counterpart.
+        """
+        if not layer or max(len(layer), len(counterpart)) > self.most:
+            return ""
+        key = (tensor, frozenset(layer), frozenset(counterpart))
+        if key not in self._known:
+            self._known[key] = self._excuse(*key)
+        return self._known[key]
 
-
-def pair_files_by_shape(
-    original: NpyFiles, target: NpyFiles, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
-) -> list[NamePair]:
-    """Pair the files of two folders so that their sequences of shapes align at the least cost; see :func:`align`.
-
-    Only headers are read. A file that has none is nobody's partner.
-    """
-    shapes = ([_shape_or_path(folder, name) for name in folder.names] for folder in (original, target))
-    aligned = align(*shapes, del_cost=del_cost, ins_cost=ins_cost, rep_cost=rep_cost)
-    return [(None if i is None else original.names[i], None if j is None else target.names[j]) for i, j in aligned]
-
-
-def _shape_or_path(folder: NpyFiles, name: str) -> object:
-    try:
-        return folder.info(name).shape
-    except CheckpointError:
-        return folder.path / name  # like no other item
+    def _excuse(self, tensor: str, layer: frozenset[str], counterpart: frozenset[str]) -> str:
+        wanted = {(rule.kind, rule.roles[tensor]) for rule, names in self._rules if counterpart <= names}
+        kinds = {kind for kind, _ in wanted}
+        ours = [rule for rule, names in self._rules if rule.kind in kinds and layer <= names]
+        if not ours or any((rule.kind, role) in wanted for rule in ours for role in rule.roles.values()):
+            return ""
+        return f"{ours[0].cls} keeps no {tensor}"

@@ -16,21 +16,20 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ts_core.comparison._metrics import Sums, Tolerance, boxes, fastest_axis, measure, working_dtype
 from ts_core.comparison._report import Status
+from ts_core.contract.arrays import Array
 from ts_core.contract.file_map import place_of, release
+from ts_core.contract.nouns import TensorInfo
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, TsError
 
-if TYPE_CHECKING:
-    from ts_core.contract.nouns import TensorInfo
-    from ts_core.contract.readers import LazyTensors
-
-    Array = np.ndarray[Any, np.dtype[Any]]
-
+Shape = tuple[int, ...]
+Words = tuple[str | None, ...]
 Slices = tuple[Any, ...]  # of slices, or of the Ellipsis alone: everything
 
 PIECE = 1 << 23  # elements from which a pair is cut into boxes of that size
@@ -67,25 +66,20 @@ class Tolerances:
     usual: Tolerance
     special: tuple[tuple[str, Tolerance], ...] = ()
 
-    def of(self, names: Iterable[str | None], dtypes: Iterable[str]) -> Tolerance:
+    def of(self, names: Words, dtypes: Words) -> Tolerance:
         """The tolerance of a pair with these names and dtypes."""
-        known, present = set(dtypes), [name for name in names if name is not None]
-        for pattern, tolerance in self.special:
-            if _fits(pattern, present, known):
-                return tolerance
-        return self.usual
+        return next((tolerance for pattern, tolerance in self.special if _fits(pattern, names, dtypes)), self.usual)
 
-    def unused(self, pairs: Iterable[tuple[Iterable[str | None], Iterable[str | None]]]) -> list[str]:
+    def unused(self, pairs: Iterable[tuple[Words, Words]]) -> list[str]:
         """The patterns that fit none of these pairs of names and of dtypes."""
         left = [pattern for pattern, _ in self.special]
         for names, dtypes in pairs if left else ():
-            present = [name for name in names if name is not None]
-            left = [pattern for pattern in left if not _fits(pattern, present, dtypes)]
+            left = [pattern for pattern in left if not _fits(pattern, names, dtypes)]
         return left
 
 
-def _fits(pattern: str, names: Iterable[str], dtypes: Iterable[str | None]) -> bool:
-    return pattern in dtypes or any(fnmatchcase(name, pattern) for name in names)
+def _fits(pattern: str, names: Words, dtypes: Words) -> bool:
+    return pattern in dtypes or any(name is not None and fnmatchcase(name, pattern) for name in names)
 
 
 class _Shared:
@@ -177,8 +171,8 @@ class Outcome:
 
     pair: int
     corner: tuple[int, ...] | None
-    shapes: tuple[tuple[int, ...] | None, ...]
-    dtypes: tuple[str | None, ...]
+    shapes: tuple[Shape | None, Shape | None]
+    dtypes: tuple[str | None, str | None]
     tolerance: Tolerance
     sums: Sums | None = None
     working: np.dtype[Any] | None = None
@@ -232,9 +226,8 @@ def _compare_piece(piece: Piece, seen: list[Array]) -> Outcome:
     try:
         original, target = arrays = [tensor.part(piece) for tensor in piece.tensors]
     except Exception as problem:  # whatever is wrong with one tensor must not end the comparison of the others
-        return Outcome(
-            piece.pair, piece.corner, (None, None), (None, None), piece.tolerances.usual, detail=_reason(problem)
-        )
+        nothing = (None, None)
+        return Outcome(piece.pair, piece.corner, nothing, nothing, piece.tolerances.usual, detail=_reason(problem))
     seen += arrays
     dtypes = (original.dtype.name, target.dtype.name)
     tolerance = piece.tolerances.of(piece.names, dtypes)
@@ -259,10 +252,7 @@ def _reason(problem: Exception) -> str:
 class Cutter:
     """Makes the pieces of a pair: one, or several when the tensors are large.
 
-    Args:
-        sources: what the names of either side are read from.
-        tolerances: when elements are close.
-        sent: whether the workers do not share this process's memory.
+    They are made to be `sent` if the workers do not share this process's memory.
     """
 
     def __init__(self, sources: tuple[LazyTensors, LazyTensors], tolerances: Tolerances, *, sent: bool) -> None:
@@ -283,13 +273,11 @@ class Cutter:
 
     def _sent(self, piece: Piece, tensors: tuple[_Shared, ...], names: tuple[str, str]) -> Piece:
         assert self._pickled is not None
-        return replace(
-            piece,
-            tensors=tuple(
-                _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name)
-                for tensor, pickled, name in zip(tensors, self._pickled, names, strict=True)
-            ),
+        sides = zip(tensors, self._pickled, names, strict=True)
+        sent = (
+            _in_hand(tensor, piece) if pickled is None else _InFiles(pickled, name) for tensor, pickled, name in sides
         )
+        return replace(piece, tensors=tuple(sent))
 
 
 def _pieces(whole: Piece, tensors: tuple[_Shared, ...]) -> list[Piece]:

@@ -18,13 +18,7 @@ _RESULTS = {
 
 
 def shape_table(report: Report, names: tuple[str, str], *, only_different: bool = False) -> Table[Comparison]:
-    """Whether the shapes are equal.
-
-    Args:
-        report: what to show.
-        names: what the two sides are called: ``("original ckpt", "target ckpt")``.
-        only_different: leave out the rows whose shapes are equal.
-    """
+    """Whether the shapes are equal, of all rows or of those that differ; `names` are what the two sides are called."""
     columns = (
         *_sides("Parameter name of {}", names),
         Column("", _shapes_equal, "Whether shape are equal"),

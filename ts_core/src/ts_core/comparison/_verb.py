@@ -1,25 +1,26 @@
-"""``ts.compare``: anything against anything.
-
-``import ts_core`` imports this module; what does the work is imported when there is some.
-"""
+"""``ts.compare``: anything against anything."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
+from ts_core.comparison._engine import compare_pairs, compare_shapes
+from ts_core.comparison._folders import NamePair
+from ts_core.comparison._metrics import Tolerance
+from ts_core.comparison._pairing import pair_up
+from ts_core.comparison._pieces import Pair, Tolerances
+from ts_core.comparison._report import Report
+from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError, ComparisonWarning, warn
+from ts_core.frameworks import framework_of
+from ts_core.sources import NetworkTensors, borrowed, open_options
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from ts_core.comparison._folders import NamePair
-    from ts_core.comparison._pieces import Tolerances
-    from ts_core.comparison._report import Comparison, Report
-    from ts_core.contract.readers import LazyTensors
     from ts_core.mapping import WeightMap
 
 
@@ -76,20 +77,18 @@ def compare(
         WeightMapError: the map does not belong to the original.
         ComparisonError: there is nothing to compare, as when no name of one is in the other.
     """
-    from ts_core.sources import open_options, open_source
-
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
-    sides = (
-        (original, open_options("source_options", source_options, original)),
-        (target, open_options("target_options", target_options, target)),
-    )
-    with ExitStack() as opened:
-        first, second = (_entered(opened, side, open_source(_present(side), **options)) for side, options in sides)
-        steps = _as_map(weight_map)
-        if steps is None:
+    ours = open_options("source_options", source_options, original)
+    theirs = open_options("target_options", target_options, target)
+    with borrowed(_present(original), **ours) as first, borrowed(_present(target), **theirs) as second:
+        if weight_map is None:
             steps = _map_between(original, target, first, second)
-        elif _is_plain(original):
-            steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
+        else:
+            from ts_core.mapping import WeightMap  # which the processes that share the work do without
+
+            steps = WeightMap.of(weight_map)
+            if _is_plain(original):
+                steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
         return compare_opened(
             first,
             second,
@@ -117,26 +116,12 @@ def compare_opened(
 ) -> Report:
     """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `progress`.
 
-    Args:
-        original: the first.
-        target: the second.
-        tolerances: when elements are close.
-        steps: from the names and layouts of the original to those of the target.
-        labels: what the sources are called in the report.
-        names: which of the original belongs to which of the target, where that is not for the names or the map to say.
-        values: compare elements; False compares shapes only, and reads no data.
-        workers: the number of threads.
-        executor: instead of threads.
-        progress: whether to show a progress bar.
+    The map `steps` leads from the original to the target, which the report calls by their `labels`. Where it is not for
+    the map to say what belongs together, `names` does. Without `values`, shapes alone are compared; no data is read.
 
     Raises:
         ComparisonError: no two tensors are partners.
     """
-    from ts_core.comparison._engine import compare_pairs, compare_shapes
-    from ts_core.comparison._pairing import pair_up
-    from ts_core.comparison._pieces import Pair
-    from ts_core.comparison._report import Report
-
     pairs = pair_up(original, target, steps) if names is None else [Pair(*pair) for pair in names]
     sources = (original if steps is None else steps.apply(original), target)
     if not any(pair.original is not None and pair.target is not None for pair in pairs):
@@ -144,7 +129,10 @@ def compare_opened(
     if not values:
         return Report(compare_shapes(sources, pairs), *labels)
     rows = compare_pairs(sources, pairs, tolerances, workers=workers, executor=executor, progress=progress)
-    _warn_of_unused(tolerances, rows)
+    # Patterns that fit nothing are likely to be mistyped, and their pairs had the usual tolerance.
+    unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
+    if unused:
+        warn(ComparisonWarning(f"tolerances: no name and no dtype fits {', '.join(unused)}"))
     return Report(rows, *labels)
 
 
@@ -157,9 +145,6 @@ def check_tolerances(
         ArgumentTypeError: one is no number, `equal_nan` no bool, or `special` no mapping.
         ArgumentError: one is negative or NaN.
     """
-    from ts_core.comparison._metrics import Tolerance
-    from ts_core.comparison._pieces import Tolerances
-
     if not isinstance(equal_nan, bool):
         raise ArgumentTypeError(f"equal_nan must be a bool, not {type(equal_nan).__name__}")
     if special is not None and not isinstance(special, Mapping):
@@ -174,13 +159,6 @@ def check_tolerances(
     return Tolerances(usual, tuple(pairs))
 
 
-def _warn_of_unused(tolerances: Tolerances, rows: Sequence[Comparison]) -> None:
-    """Say which patterns fit nothing: they are likely to be mistyped, and their pairs had the usual tolerance."""
-    unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
-    if unused:
-        warn(ComparisonWarning(f"tolerances: no name and no dtype fits {', '.join(unused)}"))
-
-
 def _tolerance(name: str, value: object) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
@@ -192,8 +170,6 @@ def _tolerance(name: str, value: object) -> float:
 
 
 def _is_plain(source: object) -> TypeGuard[Mapping[str, object]]:
-    from ts_core.contract.readers import LazyTensors
-
     return isinstance(source, Mapping) and not isinstance(source, LazyTensors)
 
 
@@ -202,24 +178,9 @@ def _present(source: object) -> object:
     return {name: item for name, item in source.items() if item is not None} if _is_plain(source) else source
 
 
-def _entered(opened: ExitStack, source: object, tensors: LazyTensors) -> LazyTensors:
-    """The opened source, to be closed with the others unless it is the caller's own."""
-    return tensors if tensors is source else opened.enter_context(tensors)
-
-
-def _as_map(weight_map: object) -> WeightMap | None:
-    if weight_map is None:
-        return None
-    from ts_core.mapping import WeightMap
-
-    return WeightMap.of(weight_map)
-
-
 def _nothing_paired(
     labels: tuple[str, str], original: LazyTensors, target: LazyTensors, steps: WeightMap | None
 ) -> ComparisonError:
-    from ts_core.checkpoints import NpyFiles
-
     for name, tensors in zip(labels, (original, target), strict=True):
         if not tensors:
             return ComparisonError(f"{name}: no tensors to compare")
@@ -239,8 +200,6 @@ def _nothing_paired(
 
 def _map_between(original: object, target: object, first: LazyTensors, second: LazyTensors) -> WeightMap | None:
     """A map made on the spot, when one side is a network and the other is, or may be, of another framework."""
-    from ts_core.sources import NetworkTensors
-
     if not any(isinstance(tensors, NetworkTensors) for tensors in (first, second)):
         return None
     frameworks = (_framework(original, first), _framework(target, second))
@@ -253,9 +212,6 @@ def _map_between(original: object, target: object, first: LazyTensors, second: L
 
 def _framework(source: object, tensors: LazyTensors) -> str | None:
     """The framework of a network, or of a checkpoint in that framework's own format."""
-    from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
-    from ts_core.frameworks import framework_of
-
     if isinstance(tensors, Checkpoint | NpyFiles):
         return framework_of_format(tensors.format)
     return framework_of(source)

@@ -12,6 +12,7 @@ from ts_core.errors import CheckpointNotFoundError as CheckpointNotFoundError
 from ts_core.errors import CheckpointWriteError as CheckpointWriteError
 from ts_core.errors import FrameworkMissingError as FrameworkMissingError
 from ts_core.errors import NoParametersError as NoParametersError
+from ts_core.errors import NotBuiltError as NotBuiltError
 from ts_core.errors import PluginError as PluginError
 from ts_core.errors import TsError as TsError
 from ts_core.errors import UnsafeCheckpointError as UnsafeCheckpointError

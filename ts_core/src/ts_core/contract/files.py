@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ts_core.contract.file_map import begin_writeback, prefault, release
-from ts_core.errors import CheckpointError, TsError
+from ts_core.errors import CheckpointError, TsError, WeightMapError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -145,6 +145,8 @@ def reading(path: Path) -> Iterator[None]:
     """Turn what a parser stumbles over in a damaged file into an error that names the file."""
     try:
         yield
+    except WeightMapError as problem:  # a transform in the file that is none
+        raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
     except TsError:
         raise
     except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:

@@ -49,6 +49,8 @@ class Format:
         wrong = [name for name in ("sniff", "open") if not callable(getattr(self, name))]
         if wrong or not (self.create is None or callable(self.create)):
             raise PluginError(f"format {self.name}: {', '.join(wrong) or 'create'} must be a function")
+        if type(self.shardable) is not bool or type(self.nested) is not bool:
+            raise PluginError(f"format {self.name}: shardable and nested must be True or False")
 
     def suffix_of(self, path: Path) -> str:
         """The longest of its suffixes with which the name of a file ends; empty when there is none."""

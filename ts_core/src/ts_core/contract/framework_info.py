@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,10 @@ class FrameworkInfo:
         formats: the file formats that it reads or writes, each a :class:`~ts_core.contract.formats.Format`.
         title: what tables call the framework, ``"MindSpore"``; its name when empty.
         cure: what to do when the framework is missing, ``pip install "ts-core[torch]"``.
+        file_name: (path of a layer, name of a parameter inside it) → name in files, where that is not both joined by a
+            dot: ``lambda layer, local: f"{layer}/{local}:0"``. Of the network itself the path is ``""``.
         tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("pt",)``.
+        shares: the names of frameworks whose tensors are also its own, ``("jax",)``: claims of both are no conflict.
         contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
         version: the framework's version from its metadata, ``None`` when it is not installed.
         plugin: the plug-in's distribution and version, ``"ts-torch 0.1.0"``.
@@ -38,7 +42,9 @@ class FrameworkInfo:
     formats: tuple[Format, ...] = ()
     title: str = ""
     cure: str = ""
+    file_name: Callable[[str, str], str] | None = None
     tags: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
     contract: int = CONTRACT_VERSION
     version: str | None = None
     plugin: str = ""

@@ -16,6 +16,7 @@ import pluggy
 from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION as CONTRACT_VERSION
 from ts_core.contract.nouns import Layer, LayerRule, RawParameter
+from ts_core.contract.tracing import Inputs, Observer, Traced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,12 +51,16 @@ def iter_layers(net: object) -> Iterable[Layer] | None:
 
 @hookspec(firstresult=True)
 def iter_parameters(net: object) -> Iterable[RawParameter] | None:
-    """Every parameter and buffer of a network in definition order, a shared one at each of its places."""
+    """Every parameter and buffer of a network in definition order, a shared one at each of its places.
+
+    A network that has not made its parameters yet is refused with :class:`~ts_core.contract.errors.NotBuiltError`.
+    Where a tensor is tied and the framework writes it once, it has that one name at each of its places.
+    """
 
 
 @hookspec(firstresult=True)
 def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
-    """Copy arrays into the parameters at these paths; the answer is the network that holds them.
+    """Copy arrays into the parameters at these paths; the answer is the network that holds them: this, or a new one.
 
     The core has checked that each array has its parameter's shape and cast it to its dtype, and names a tied tensor
     once, at the first of its places. The mapping makes an array when it is asked for it: ask once, and keep none.
@@ -63,8 +68,17 @@ def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
 
 
 @hookspec(firstresult=True)
-def run_network(net: object, inputs: Sequence[Array]) -> tuple[Sequence[str], object] | None:
-    """Run a network once in evaluation mode: its layers' paths in the order in which they run, and what it returned."""
+def trace_network(
+    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+) -> Traced | None:
+    """Run a network once, in training or in evaluation mode, and tell the observer of every call of every layer.
+
+    Containers and the network itself are told as well. The arrays of `inputs` become tensors where the network is.
+    With `loss` the backward pass of ``loss(output)`` follows, and the gradients with respect to the inputs and outputs
+    of each call are told. Afterwards, also after an exception, everything is as before: the mode of every layer, hooks,
+    ``requires_grad``, the parameters' gradients, buffers, random states. An exception inside the network comes out with
+    a note that names the layer. :class:`~ts_core.contract.tracing.Calls` keeps the book.
+    """
 
 
 @hookspec(firstresult=True)

@@ -97,20 +97,26 @@ _MEANINGS: Mapping[str, str] = {
     "momentum": "share of the new value in the running statistics",
     "negative_slope": "factor below zero",
     "nonlinearity": "function of the sum: tanh, relu",
+    "normalized_shape": "sizes of the axes that are normalised together, the last ones of the input",
     "norm_first": "whether norms stand before attention and feed-forward, not behind their sums",
     "norm_type": "p of the p-norm",
-    "output_padding": "elements added behind the end of the output, for each axis",
-    "output_size": "size of the output: elements, for each axis",
+    "output_padding": "elements that are cut less at the end of the output than at its begin, for each axis",
+    "output_size": "size of the output: elements, for each axis; None that of the input",
     "p": "probability of dropping, in training",
-    "padding_idx": "row that takes no gradient",
+    "padding_idx": "row that stands for nothing: it starts at zero, and most frameworks give it no gradient",
     "padding_mode": "what is put outside of the edges: zeros, reflect, replicate, circular",
-    "pads": "elements put before the begin and behind the end: a pair for each axis",
+    "pads": (
+        "elements put before the begin and behind the end (a transposed convolution: cut off there), a pair for each "
+        "axis; same, same_lower: as many as make the output ceil(size / stride), the odd one at the end, at the begin"
+    ),
     "proj_size": "features to which the hidden state is projected, 0 for no projection",
     "reduction": "mean, sum or none, over the elements of the batch",
     "start_dim": "first axis that is flattened; the batch is axis 0",
     "stride": "step of the window: elements, for each axis",
     "track_running_stats": "whether it keeps running statistics, and works with them outside of training",
 }
+#: Settings that are told for each axis of space, where a kind has a number of these.
+EACH_AXIS = frozenset(["dilation", "kernel_size", "output_padding", "output_size", "stride"])
 _SPACE = (1, 2, 3)
 
 
@@ -271,3 +277,14 @@ def _kinds() -> Iterator[Kind]:
 
 #: every kind, by its name
 KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _kinds()}
+
+#: what the letters of gates stand for; sigma is the logistic function
+GATES: Mapping[str, str] = {
+    "i": "input gate of an LSTM: sigma, what of the candidate is taken in",
+    "f": "forget gate of an LSTM: sigma, what of the old cell stays",
+    "g": "candidate of an LSTM: tanh",
+    "o": "output gate of an LSTM: sigma, what of tanh(cell) is the new hidden state",
+    "r": "reset gate of a GRU: sigma; it multiplies `weight_hh · hidden + bias_hh` of the candidate",
+    "z": "update gate of a GRU: sigma, what of the old hidden state stays",
+    "n": "candidate of a GRU: tanh",
+}

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from ts_core.contract.settings import Spelling
     from ts_core.contract.transforms import Transform
+
+#: What a parameter is to its layer, in canonical terms: a role, or the several that it holds joined in one array.
+Role = str | tuple[str, ...]
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
 #: when a plug-in written for the new one could not work with the old one.
@@ -38,7 +42,9 @@ class RawParameter:
     Attributes:
         path: where it is found from the network: the attributes joined by dots.
         tensor: the framework's own object, the very same one in each place where the network uses it.
-        name: as the framework writes it into files; ``None`` when that is the path.
+        name: as the framework writes it into files; ``None`` when that is the path, or what the rule of its layer and
+            ``FrameworkInfo.file_name`` make of it. A tied tensor of which the framework writes one name has that
+            name at each of its places.
         trainable: whether the framework would give it a gradient.
         persistent: whether the framework writes it into its checkpoints.
     """
@@ -61,13 +67,14 @@ class Parameter:
         path: where it is found from the network: the attributes joined by dots. Often equal to ``name``.
         layer: the path of the layer that owns it, ``""`` for the network itself.
         kind: what that layer is, in canonical terms (``"batch_norm2d"``); ``None`` when no rule knows it.
-        role: what the parameter is to that layer, in canonical terms (``"scale"``); ``None`` when no rule knows it.
+        role: what the parameter is to that layer, in canonical terms (``"scale"``), or the tuple of what it is at once
+            (``("bias_ih", "bias_hh")``); ``None`` when no rule knows it.
         trainable: whether the framework would give it a gradient.
         persistent: whether the framework writes it into its checkpoints.
         tied_to: the name of an earlier parameter that is the very same tensor, else ``None``.
         value: the framework's own tensor.
-        layout: the transform that takes the canonical layout of its array to the one of ``value``; ``None`` when the
-            framework stores the canonical layout.
+        layout: the transform that takes the canonical layout of its array, or the canonical arrays of its several
+            roles in turn, to what ``value`` holds; ``None`` when the framework stores the canonical layout.
     """
 
     name: str
@@ -76,7 +83,7 @@ class Parameter:
     path: str
     layer: str
     kind: str | None
-    role: str | None
+    role: Role | None
     trainable: bool
     persistent: bool
     tied_to: str | None
@@ -93,23 +100,46 @@ class LayerRule:
             (by class name and package), so subclasses count and the framework need not be imported.
         kind: the canonical name of the layer, ``"batch_norm2d"``.
         roles: the attribute path of each parameter inside the layer → its canonical role. A path may lead through
-            inner layers (``"bn2d.gamma"``): the outer layer then owns the parameter.
+            inner layers (``"bn2d.gamma"``): the outer layer then owns the parameter. One array that holds several
+            roles has the tuple of them, ``{"bias": ("bias_ih", "bias_hh")}``.
         layout: canonical role → the transform that takes the canonical layout of its array to the one this framework
             stores. Roles that are not listed are stored in canonical layout. Where the layout depends on how a layer
-            was made (the number of heads), a function of the layer that returns the transform.
+            was made (the number of heads), a function of the layer that returns the transform. A tuple of roles has to
+            be listed: its transform joins their canonical arrays, in the order of the tuple, into the one array.
         when: asked with the layer, where one class stands for several kinds (a ``Conv`` of any number of dimensions):
             whether this rule is the one. ``None`` when the class decides alone.
         root_names: attribute path → the name in files when the layer is itself the network, where that differs.
-        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it.
+        file_names: attribute path → what files call the parameter inside the layer, where that differs
+            (``"kernel"`` → ``"vars.0"``); ``FrameworkInfo.file_name`` then joins it to the layer's path.
+        settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it
+            (:mod:`ts_core.contract.settings`).
     """
 
     cls: str
     kind: str
-    roles: Mapping[str, str]
-    layout: Mapping[str, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
+    roles: Mapping[str, Role]
+    layout: Mapping[Any, Transform | Callable[[Any], Transform | None]] = field(default_factory=dict)
     when: Callable[[Any], bool] | None = None
     root_names: Mapping[str, str] = field(default_factory=dict)
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Spelling] = field(default_factory=dict)
+    file_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a tensor is to which layer: told by a file that knows more than names, nothing has to be inferred.
+
+    Attributes:
+        layer: the path of the layer, its parts joined by dots; ``""`` for the network itself.
+        kind: what that layer is, in canonical terms (:data:`~ts_core.contract.layers.KINDS`).
+        role: what the tensor is to that layer, in canonical terms, or the several that it joins.
+        layout: the transform that takes the canonical layout to the one in the file; ``None`` when it is canonical.
+    """
+
+    layer: str
+    kind: str
+    role: Role
+    layout: Transform | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +151,14 @@ class TensorInfo:
         shape: its shape; ``()`` for a scalar.
         dtype: the dtype of its elements.
         nbytes: the size of its elements in bytes.
+        place: what it is to which layer, where the file says so.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     nbytes: int
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

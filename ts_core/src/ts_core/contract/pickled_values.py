@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ts_core.contract.dtypes import dtype_of, is_native
 from ts_core.contract.files import count_elements
+from ts_core.errors import ArgumentError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -122,23 +125,29 @@ class NumpyDtype:
     """The dtype of a NumPy array in a pickle, which tells its byte order afterwards."""
 
     def __init__(self, name: object, *_: object) -> None:
-        if not isinstance(name, str):
+        extended = isinstance(name, Global) and name.module == "ml_dtypes"
+        spelled = name.name if isinstance(name, Global) and extended else name
+        if not isinstance(spelled, str):
             raise MalformedError("a NumPy dtype without a name")
         try:
-            self.dtype = np.dtype(name)
-        except TypeError as problem:
-            raise MalformedError(f"unknown NumPy dtype {name[:40]!r}") from problem
-        if self.dtype.kind not in "biufcSU" or self.dtype.itemsize == 0:
-            raise MalformedError(f"a NumPy dtype {name[:40]!r}, which holds no numbers")
+            self.dtype = dtype_of(spelled) if extended else np.dtype(spelled)
+        except (TypeError, ArgumentError) as problem:
+            raise MalformedError(f"unknown NumPy dtype {spelled[:40]!r}") from problem
+        if not extended and (self.dtype.kind not in "biufcSU" or self.dtype.itemsize == 0):
+            raise MalformedError(f"a NumPy dtype {spelled[:40]!r}, which holds no numbers")
 
     def set_state(self, state: object) -> None:
         """Take the byte order from what ``numpy.dtype.__reduce__`` wrote."""
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
+        if is_native(self.dtype) and isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class NumpyArray:
-    """A NumPy array in a pickle, which gets its content afterwards."""
+    """A NumPy array in a pickle, which gets its content afterwards.
+
+    Attributes:
+        array: read-only; a view of the file where the pickle keeps long strings of bytes as they are.
+    """
 
     def __init__(self, *_: object) -> None:
         self.array: Array | None = None
@@ -148,12 +157,30 @@ class NumpyArray:
         if not isinstance(state, tuple) or len(state) != 5:
             raise MalformedError("the state of a NumPy array is not a tuple of 5")
         _, shape, dtype, fortran, content = state
-        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes | memoryview):
+        self.fill(content, dtype, shape, "F" if fortran else "C")
+
+    def fill(self, content: object, dtype: object, shape: object, order: object) -> None:
+        """Take the content."""
+        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes | bytearray | memoryview):
             raise MalformedError("a NumPy array without numbers")
         sizes = integers(shape)
         if count_elements(sizes) * dtype.dtype.itemsize != len(content):
             raise MalformedError(f"{len(content)} bytes are no NumPy array of shape {sizes} and dtype {dtype.dtype}")
-        self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if fortran else "C")
+        self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if order == "F" else "C")
+        self.array.flags.writeable = False
+
+
+def _from_buffer(content: object, dtype: object, shape: object, order: object = "C", *_: object) -> NumpyArray:
+    """How protocol 5 writes an array."""
+    made = NumpyArray()
+    made.fill(content, dtype, shape, order)
+    return made
+
+
+def _sequence(make: Callable[[Iterable[object]], object], items: object = ()) -> object:
+    if not isinstance(items, list | tuple):
+        raise MalformedError("a list from something else than a list")
+    return make(items)
 
 
 def _numpy_scalar(dtype: object, content: object) -> object:
@@ -162,8 +189,15 @@ def _numpy_scalar(dtype: object, content: object) -> object:
     return np.frombuffer(content, dtype.dtype)[0]
 
 
-_NUMPY: Mapping[str, Builder] = {"_reconstruct": NumpyArray, "scalar": _numpy_scalar}
-_BUILTINS: Mapping[str, Builder] = {"set": _set, "frozenset": _set, "dict": _plain_dict, "complex": _complex}
+_NUMPY: Mapping[str, Builder] = {
+    "multiarray._reconstruct": NumpyArray,
+    "multiarray.scalar": _numpy_scalar,
+    "numeric._frombuffer": _from_buffer,
+}
+_BUILTINS: Mapping[str, Builder] = {
+    **{"set": _set, "frozenset": _set, "dict": _plain_dict, "complex": _complex},
+    **{"list": partial(_sequence, list), "tuple": partial(_sequence, tuple)},
+}
 #: What is built for the names of Python and NumPy. A format of another framework adds its own to these.
 BUILDERS: Mapping[Global, Builder] = {
     Global("collections", "OrderedDict"): _ordered_dict,
@@ -172,8 +206,8 @@ BUILDERS: Mapping[Global, Builder] = {
     Global("_codecs", "encode"): _encode,
     Global("numpy", "dtype"): NumpyDtype,
     **{
-        Global(module, name): builder
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+        Global(f"{package}.{name.partition('.')[0]}", name.partition(".")[2]): builder
+        for package in ("numpy.core", "numpy._core")
         for name, builder in _NUMPY.items()
     },
     **{Global(module, name): builder for module in ("builtins", "__builtin__") for name, builder in _BUILTINS.items()},

@@ -207,8 +207,9 @@ class SafeUnpickler(pickle._Unpickler):
     dispatch[pickle.BINBYTES8[0]] = lambda self: self._load_bytes(8)
 
     def _load_bytearray(self) -> None:
-        size = int.from_bytes(self.read(8), "little")
-        self.append(bytearray(self.read(size)))
+        self._load_bytes(8)
+        if isinstance(self.stack[-1], bytes):
+            self.stack[-1] = bytearray(self.stack[-1])
 
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytearray
 

@@ -1,8 +1,7 @@
 """Moving weights: from file to file, into a network, into a new checkpoint; and the report of what became of each."""
 
-from ts_core.conversion._convert import convert
+from ts_core.conversion._convert import convert, save_checkpoint
 from ts_core.conversion._report import ConversionReport, mapped_rows
-from ts_core.conversion._save import save_checkpoint
 from ts_core.conversion._transfer import transfer
 
 __all__ = ["ConversionReport", "convert", "mapped_rows", "save_checkpoint", "transfer"]

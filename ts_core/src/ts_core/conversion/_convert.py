@@ -1,32 +1,32 @@
-"""``ts.convert``: from a checkpoint of any format to one of any other, one tensor at a time."""
+"""``ts.convert`` and ``ts.save_checkpoint``: into a checkpoint of any format, one tensor at a time."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
+from ts_core.contract.arrays import Array
 from ts_core.contract.byte_sources import release
 from ts_core.contract.dtypes import dtype_name, dtype_of
 from ts_core.contract.files import RELEASED, pieces
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
-from ts_core.conversion._report import ConversionReport, ConversionRow, left_out_rows, mapped_rows, unchanged_rows
+from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
+from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import ArgumentError, WeightMapError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ts_core.mapping import WeightMap
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from ts_core.frameworks import framework_called
+from ts_core.log import LOGGER
+from ts_core.mapping import WeightMap
+from ts_core.mapping import weight_map as make_weight_map
+from ts_core.sources import Indexed, borrowed, open_source
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -86,10 +86,6 @@ def convert(
     Warns:
         WeightMapWarning: biases get lost, or layers were matched by order alone.
     """
-    from ts_core.conversion._strictness import warn
-    from ts_core.frameworks import framework_called
-    from ts_core.sources import borrowed
-
     given = [
         name for name, value in {"to": to, "target": target, "weight_map": weight_map}.items() if value is not None
     ]
@@ -102,20 +98,16 @@ def convert(
     with borrowed(source, **open_options) as tensors:
         passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
-        rows: tuple[ConversionRow, ...]
         notes: list[str] = []
         if found is None:
             translated: LazyTensors = passing
-            rows = unchanged_rows(tensors.index)
+            rows = tuple(ConversionRow(n, n, CONSISTENT, i.shape, i.shape) for n, i in tensors.index.items())
             notes.append(UNCHANGED)
         else:
             _require_complete(found, tensors.index, given[0])
             warn(found)
             translated = found.apply(passing)
-            rows = mapped_rows(tensors.index, translated, found.entries)
-            rows += left_out_rows(tensors.index, found.unmatched_source)
-            place_of = {name: number for number, name in enumerate(tensors.index)}
-            rows = tuple(sorted(rows, key=lambda row: place_of[str(row.source)]))
+            rows = mapped_rows(tensors.index, translated, found.entries, found.unmatched_source)
             notes += found.notes
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
@@ -136,25 +128,52 @@ def convert(
     )
 
 
+def save_checkpoint(
+    tensors: object,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    max_shard_size: int | str | None = None,
+    metadata: Mapping[str, object] | None = None,
+) -> None:
+    """Write named tensors to a checkpoint of any format, one tensor at a time.
+
+    The file appears under its name when it is complete and on the disk; until then an older one stays as it is.
+
+    Args:
+        tensors: a mapping of names to tensors of any framework, an open checkpoint, or a network.
+        path: where to write.
+        format: ``"mindspore"``, ``"torch"``, ``"safetensors"``, ``"npz"``; by default what the suffix stands for.
+        max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
+        metadata: entries that are no tensors, besides those of an open checkpoint. What the format cannot hold is
+            dropped, and a warning says so.
+
+    Raises:
+        ArgumentError: the suffix stands for no format, or the format cannot be split.
+        UnsupportedDtypeError: the format cannot hold a dtype or shape; nothing was written.
+        CheckpointWriteError: no room, no permission.
+    """
+    place = Path(path)
+    dropped = write_checkpoint(
+        open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
+    )
+    if dropped:
+        LOGGER.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
+
+
 def _weight_map(
     tensors: LazyTensors, source: object, to: str | None, target: object, weight_map: Any
 ) -> WeightMap | None:
-    from ts_core.mapping import WeightMap
-
     if weight_map is not None:
         return WeightMap.of(weight_map)
     if to is None and target is None:
         return None
-    from ts_core.mapping import weight_map as make_weight_map
-
     subject = tensors if isinstance(source, str | os.PathLike) else source  # a network knows more than its tensors
     return make_weight_map(subject, to if to is not None else target)
 
 
 def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: str) -> None:
     """Nothing is lost silently: a map has to say something of every tensor of the source."""
-    from ts_core.conversion._strictness import refusals
-
     said = {name for entry in weight_map.entries for name in entry.source}
     said.update(unmatched.name for unmatched in weight_map.unmatched_source)
     said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
@@ -166,13 +185,8 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
         )
 
 
-class CastTensors(LazyTensors):
-    """A source with other dtypes.
-
-    Args:
-        source: the tensors.
-        cast: names of dtypes → names of the dtypes to have instead.
-    """
+class CastTensors(Indexed):
+    """A source with other dtypes: `cast` has names of dtypes → names of the dtypes to have instead."""
 
     def __init__(self, source: LazyTensors, cast: Mapping[str, str]) -> None:
         self._source = source
@@ -183,13 +197,8 @@ class CastTensors(LazyTensors):
         infos = {}
         for name, info in source.index.items():
             dtype = dtypes.get(dtype_name(info.dtype), info.dtype)
-            infos[name] = TensorInfo(name, info.shape, dtype, math.prod(info.shape) * dtype.itemsize)
+            infos[name] = replace(info, dtype=dtype, nbytes=math.prod(info.shape) * dtype.itemsize)
         self._index = CheckpointIndex(infos, source.index.metadata)
-
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names and shapes of the source, and the dtypes after the cast."""
-        return self._index
 
     def read(self, name: str) -> Array:
         """One tensor; a copy if its dtype changes."""

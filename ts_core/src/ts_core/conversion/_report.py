@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +12,7 @@ from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
-from ts_core.reporting import Column, Table, Tabular
+from ts_core.reporting import Column, Tabular
 
 Shape = tuple[int, ...]
 
@@ -63,16 +64,17 @@ class ConversionReport(Tabular[ConversionRow]):
         notes: what else is to be known: that names stayed as they were, which metadata was dropped.
         source_framework: for the titles of the table; ``None`` when it is unknown.
         target_framework: for the titles of the table; ``None`` when it is unknown.
+        network: of ``ts.transfer``, the network that holds the weights: the one that was given, unless its framework
+            makes a new one; else ``None``.
     """
 
     rows: tuple[ConversionRow, ...]
     notes: tuple[str, ...] = ()
     source_framework: str | None = None
     target_framework: str | None = None
+    network: object = field(default=None, repr=False, compare=False)
 
-    def table(self) -> str:
-        """The rows as a table, without the notes."""
-        return Table(self._columns(), self.rows, "The list of conversion result").text()
+    _title = "The list of conversion result"
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *self.notes])
@@ -115,51 +117,23 @@ def status(source: str, target: str, value_converted: bool = False) -> str:
     return "; ".join(words) or CONSISTENT
 
 
-def unchanged_rows(source: CheckpointIndex) -> tuple[ConversionRow, ...]:
-    """The rows of a conversion without a weight map."""
-    return tuple(ConversionRow(name, name, CONSISTENT, info.shape, info.shape) for name, info in source.items())
-
-
 def mapped_rows(
-    source: CheckpointIndex, target: LazyTensors | CheckpointIndex, entries: Iterable[MapEntry]
+    source: CheckpointIndex, target: LazyTensors, entries: Iterable[MapEntry], left_out: Iterable[Unmatched] = ()
 ) -> tuple[ConversionRow, ...]:
-    """The rows of a conversion through a weight map: one for each pair of names that an entry connects.
+    """The rows of a conversion through a weight map, in the order of the source.
 
-    Args:
-        source: the index of the source.
-        target: the source seen through the map, or its index.
-        entries: the entries of the map.
+    There is one for each pair of names that an entry connects, and one for what the source has and the target has not,
+    for a good reason or to the user's loss. `target` is the source seen through the map.
     """
-    index = target if isinstance(target, CheckpointIndex) else target.index
+    rows, index = [], target.index
+    for entry in entries:
+        found = (str(entry.transform or ""), entry.how, entry.certainty)
+        for name, becomes in product(entry.source, entry.target):
+            words = status(name, becomes, entry.transform is not None)
+            rows.append(ConversionRow(name, becomes, words, source[name].shape, index[becomes].shape, *found))
+    for one in left_out:
+        if one.name in source:
+            words = f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}"
+            rows.append(ConversionRow(one.name, None, words, source[one.name].shape, None))
     order = {name: position for position, name in enumerate(source)}
-    rows = [
-        ConversionRow(
-            name,
-            becomes,
-            status(name, becomes, entry.transform is not None),
-            source[name].shape,
-            index[becomes].shape,
-            str(entry.transform or ""),
-            entry.how,
-            entry.certainty,
-        )
-        for entry in entries
-        for name in entry.source
-        for becomes in entry.target
-    ]
     return tuple(sorted(rows, key=lambda row: order[str(row.source)]))
-
-
-def left_out_rows(source: CheckpointIndex, unmatched: Iterable[Unmatched]) -> tuple[ConversionRow, ...]:
-    """The rows of what the source has and the target has not: for a good reason, or to the user's loss."""
-    return tuple(
-        ConversionRow(
-            one.name,
-            None,
-            f"{NOT_APPLICABLE if one.harmless else UNEXPECTED}: {one.reason}",
-            source[one.name].shape,
-            None,
-        )
-        for one in unmatched
-        if one.name in source
-    )

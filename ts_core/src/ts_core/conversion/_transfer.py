@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Collection
+from dataclasses import replace
 
-from ts_core.contract.nouns import CheckpointIndex
-from ts_core.conversion._report import (
-    MISSING,
-    NOT_APPLICABLE,
-    SHAPE_DIFFERS,
-    ConversionReport,
-    ConversionRow,
-    left_out_rows,
-    mapped_rows,
-)
+from ts_core.conversion import _report
+from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import WeightMapError
 from ts_core.frameworks import load_parameters, parameters
-from ts_core.mapping import MappedTensors, WeightMap, match_sources, unmatched_by
+from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed
 
 _SHOWN = 20  # problems that an error lists before it counts the rest
@@ -38,7 +29,8 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             need no partner.
 
     Returns:
-        One row for each parameter; true when all of them arrived.
+        One row for each parameter; true when all of them arrived. Its ``network`` holds the weights: of a framework
+        whose networks cannot change a new one.
 
     Warns:
         WeightMapWarning: biases get lost, or layers were matched by order alone.
@@ -64,28 +56,16 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             raise WeightMapError(_summary(problems))
         warn(found)
         arrays = {name: mapped[name] for name in mapped if name in places and name not in wrong}
-        load_parameters(net, arrays, strict=False)
-        return _report(found, mapped, tensors.index, wrong)
+        result = load_parameters(net, arrays, strict=False)
+        moved = mapped_rows(tensors.index, mapped, found.entries, found.unmatched_source)
+        rows = [replace(row, status=_report.SHAPE_DIFFERS) if row.target in wrong else row for row in moved]
+        for one in found.unmatched_target:
+            words = _report.NOT_APPLICABLE if one.harmless else _report.MISSING
+            rows.append(ConversionRow(None, one.name, words, None, one.shape))
+        return ConversionReport(tuple(rows), found.notes, network=result.network)
 
 
 def _summary(problems: list[str]) -> str:
     shown = [f"  {line}" for line in problems[:_SHOWN]]
     more = [f"  ... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return "\n".join(["the weights do not fit the network, which is unchanged:", *shown, *more])
-
-
-def _report(
-    found: WeightMap, mapped: MappedTensors, source: CheckpointIndex, refused: Collection[str]
-) -> ConversionReport:
-    rows = [
-        dataclasses.replace(row, status=SHAPE_DIFFERS) if row.target in refused else row
-        for row in mapped_rows(source, mapped, found.entries)
-    ]
-    rows += left_out_rows(source, found.unmatched_source)
-    place = {name: position for position, name in enumerate(source)}
-    rows.sort(key=lambda row: place[str(row.source)])
-    rows += [
-        ConversionRow(None, u.name, NOT_APPLICABLE if u.harmless else MISSING, None, u.shape)
-        for u in found.unmatched_target
-    ]
-    return ConversionReport(tuple(rows), found.notes)

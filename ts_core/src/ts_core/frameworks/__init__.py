@@ -5,6 +5,7 @@ The core knows no framework. Whoever needs something of one asks here, and gets 
 
 from ts_core.frameworks._gradients import gradients
 from ts_core.frameworks._known import CURES
+from ts_core.frameworks._layers import name_in_files
 from ts_core.frameworks._parameters import load_parameters, parameters
 from ts_core.frameworks._randomness import fix_random
 from ts_core.frameworks._registry import (
@@ -18,6 +19,7 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
+from ts_core.frameworks._settings import settings
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
@@ -30,11 +32,13 @@ __all__ = [
     "from_numpy",
     "gradients",
     "load_parameters",
+    "name_in_files",
     "no_plugin",
     "parameters",
     "plugins",
     "registry",
     "require_framework",
+    "settings",
     "title_of",
     "to_numpy",
 ]

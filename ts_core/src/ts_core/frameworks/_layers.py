@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ts_core.contract.nouns import Layer, LayerRule
+from ts_core.contract.nouns import Layer, LayerRule, Role
 from ts_core.contract.recognition import is_class
 from ts_core.errors import PluginError
 
 if TYPE_CHECKING:
+    from ts_core.contract.framework_info import FrameworkInfo
     from ts_core.contract.transforms import Transform
     from ts_core.frameworks._registry import PluginRegistry
 
@@ -20,13 +21,25 @@ if TYPE_CHECKING:
 class Owner:
     """The layer that owns a parameter: its path, canonical kind, and the parameter's role there (None: no rule).
 
-    `layout` takes the canonical layout to the stored one, None when they are the same.
+    `layout` takes the canonical layout, or the arrays of several roles, to what is stored; None when that is the same.
     """
 
     layer: str
     kind: str | None
-    role: str | None
+    role: Role | None
     layout: Transform | None = None
+    rule: LayerRule | None = None
+
+
+def name_in_files(info: FrameworkInfo, layer: str, local: str, rule: LayerRule | None) -> str:
+    """What the files of a framework call a parameter: by the path of its layer, and its own path inside it."""
+    if rule is not None:
+        if not layer and local in rule.root_names:
+            return rule.root_names[local]
+        local = rule.file_names.get(local, local)
+    if info.file_name is not None:
+        return info.file_name(layer, local)
+    return f"{layer}.{local}" if layer else local
 
 
 class LayerTable:
@@ -70,9 +83,12 @@ class LayerTable:
                 role = rule.roles.get(path[len(place) + 1 :] if place else path)
                 if role is not None:
                     layout = rule.layout.get(role)
-                    return Owner(place, rule.kind, role, layout(layer) if callable(layout) else layout)
-            kinds = [rule.kind for place, _, rule in known(innermost) if place == innermost]
-            return Owner(innermost, kinds[0] if kinds else None, None)
+                    layout = layout(layer) if callable(layout) else layout
+                    if layout is None and isinstance(role, tuple):
+                        raise PluginError(f"the rule for {rule.cls} has no layout that joins {', '.join(role)}")
+                    return Owner(place, rule.kind, role, layout, rule)
+            rules = [rule for place, _, rule in known(innermost) if place == innermost]
+            return Owner(innermost, rules[0].kind, None, None, rules[0]) if rules else Owner(innermost, None, None)
 
         return owner
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.contract.layers import KINDS, REQUIRED
 from ts_core.contract.nouns import LoadResult, Parameter, RawParameter
-from ts_core.errors import ArgumentTypeError, LoadError, PluginError
-from ts_core.frameworks._layers import layer_table, layers_by
+from ts_core.errors import ArgumentTypeError, LoadError, NotBuiltError, PluginError
+from ts_core.frameworks._layers import LayerTable, layer_table, layers_by, name_in_files
 from ts_core.frameworks._registry import no_plugin, registry
 from ts_core.frameworks._tensors import to_numpy
 
@@ -34,6 +35,7 @@ def parameters(net: object) -> list[Parameter]:
 
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.
+        NotBuiltError: the network has no parameters yet.
         PluginError: its plug-in answered something else than parameters.
     """
     return _read(net)[1]
@@ -44,14 +46,16 @@ def _read(net: object) -> tuple[str, list[Parameter]]:
     plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
     if answer is None:
         raise _not_a_network(net)
-    owner_at = layer_table(registry(), plugin).owners(layers_by(registry(), plugin, net))
+    info, table, layers = registry().info(plugin), layer_table(registry(), plugin), layers_by(registry(), plugin, net)
+    owner_at = table.owners(layers)
     first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
     found = []
     for raw in list(answer):  # a list keeps every tensor alive, so that no two share an identity
         if not isinstance(raw, RawParameter):
             raise PluginError(f"the plug-in {plugin!r}: iter_parameters yielded {raw!r}, not a RawParameter")
-        name = raw.path if raw.name is None else raw.name
         owner = owner_at(raw.path)
+        local = raw.path[len(owner.layer) + 1 :] if owner.layer else raw.path
+        name = name_in_files(info, owner.layer, local, owner.rule) if raw.name is None else raw.name
         shape, dtype = _shape_and_dtype(raw.tensor)
         found.append(
             Parameter(
@@ -70,7 +74,20 @@ def _read(net: object) -> tuple[str, list[Parameter]]:
             )
         )
         first.setdefault(id(raw.tensor), name)
+    if not found:
+        _require_built(net, table, layers)
     return plugin, found
+
+
+def _require_built(net: object, table: LayerTable, layers: Mapping[str, object]) -> None:
+    """A network without parameters has no layer of a kind that must have some."""
+    for path, layer in layers.items():
+        rule = table.rule(layer)
+        if rule is not None and rule.kind in KINDS and REQUIRED in KINDS[rule.kind].roles.values():
+            raise NotBuiltError(
+                f"the {type(net).__qualname__} has no parameters yet, although its layer {path!r} is a {rule.kind}: "
+                "build the network first, for instance by calling it once"
+            )
 
 
 def _shape_and_dtype(tensor: Any) -> tuple[Shape, np.dtype[Any]]:
@@ -112,7 +129,8 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
         strict: raise when a name is missing or unexpected or a shape differs; the network is then unchanged.
 
     Returns:
-        What was loaded, and (when not strict) what was not.
+        What was loaded, and (when not strict) what was not. Its ``network`` is the one that holds the arrays: of a
+        framework whose networks cannot change a new one, and the one that was given is as it was.
 
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "ts_core"
+# Where the user's own values and networks are at work: what goes wrong there is said as the framework says it.
+_OF_VALUES = frozenset({"tensor_to_numpy", "tensor_from_numpy", "trace_network", "extract_gradients", "on_gradient"})
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class _Hook:
     argnames: tuple[str, ...]
 
     def __call__(self, arguments: dict[str, Any]) -> Any:
-        if self.argnames:  # about an object of the user's, or a job: what goes wrong is said as the framework says it
-            return self.function(*[arguments[name] for name in self.argnames])
+        given = [arguments[name] for name in self.argnames]
+        if self.name in _OF_VALUES:
+            return self.function(*given)
         try:
-            return self.function()
+            answer = self.function(*given)
+            return list(answer) if isinstance(answer, Iterator) else answer  # what it raises while it yields counts
         except TsError:
             raise
         except Exception as problem:
@@ -127,7 +131,9 @@ class PluginRegistry:
         for field in ("name", "distribution", "title", "cure"):
             if not isinstance(getattr(info, field), str):
                 raise PluginError(f"FrameworkInfo.{field} is {getattr(info, field)!r}, not a str")
-        for field, kind in (("classes", str), ("tags", str), ("formats", Format)):
+        if not (info.file_name is None or callable(info.file_name)):
+            raise PluginError(f"FrameworkInfo.file_name is {info.file_name!r}, not a function")
+        for field, kind in (("classes", str), ("tags", str), ("shares", str), ("formats", Format)):
             value = getattr(info, field)
             if not isinstance(value, tuple) or not all(isinstance(item, kind) for item in value):
                 raise PluginError(f"FrameworkInfo.{field} is {value!r:.200}, not a tuple of {kind.__name__}")
@@ -156,7 +162,8 @@ class PluginRegistry:
             f"{name} is already claimed by {other.plugin}"
             for other in self._infos
             for name in (*info.classes, *(format.name for format in info.formats))
-            if name in other.classes or name in [format.name for format in other.formats]
+            if (name in other.classes and not (other.name in info.shares or info.name in other.shares))
+            or name in [format.name for format in other.formats]
         ]
         conflicts += [f"{info.name} is already the framework of {o.plugin}" for o in self._infos if o.name == info.name]
         return dataclasses.replace(info, version=version, plugin=label, problem=problem, conflicts=tuple(conflicts))
@@ -174,6 +181,10 @@ class PluginRegistry:
     def infos(self) -> list[FrameworkInfo]:
         """Every plug-in found, working or not, in the order in which they are asked."""
         return list(self._infos)
+
+    def info(self, plugin: str) -> FrameworkInfo:
+        """What the plug-in of this entry point says of its framework."""
+        return self._working[plugin]
 
     def who_answers(self) -> dict[str, tuple[str, ...]]:
         """Hook → the entry-point names of the plug-ins that implement it, in the order in which they are asked."""

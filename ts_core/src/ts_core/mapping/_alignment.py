@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +27,9 @@ _ALIKE, _ALIKE_UNNAMED = 0.7, 0.85
 _WORDS = 0.3
 
 NAME, STRUCTURE, ORDER = "name", "structure", "order"
+
+T = TypeVar("T")
+Sides = tuple[list[T], list[T]]
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +44,9 @@ class Node:
     content: int = 0  # equal numbers: equal multisets of signatures
     counts: Counter[int] = field(default_factory=Counter)
     elements: int = 0
+
+
+_POSITION = attrgetter("position")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +115,9 @@ class Trees:
 def align(
     source: Iterable[Unit], target: Iterable[Unit], signature: Callable[[Unit], object] = lambda unit: unit.signature
 ) -> tuple[list[Pair], list[Unit], list[Unit]]:
-    """Match the units of two networks.
+    """Match the units of two networks, each in order: the pairs, and the units of either side that found no partner.
 
-    Args:
-        source: units of the source, in order.
-        target: units of the target, in order.
-        signature: what two units must share to be partners.
-
-    Returns:
-        The pairs, and the units of either side that found no partner.
+    Partners have the same `signature`.
     """
     trees = Trees(signature)
     pairs: list[Pair] = []
@@ -169,13 +171,19 @@ def _opened(nodes: list[Node], size: int) -> list[Node]:
     return [part for node in nodes for part in (node.children if node.leaves >= size and not node.unit else (node,))]
 
 
-def _groups(left: Iterable[Node], right: Iterable[Node]) -> Iterator[tuple[list[Node], list[Node]]]:
-    """Nodes of equal contents, side by side."""
-    groups: dict[int, tuple[list[Node], list[Node]]] = defaultdict(lambda: ([], []))
-    for side, nodes in enumerate((left, right)):
-        for node in nodes:
-            groups[node.content][side].append(node)
-    return iter(groups.values())
+def side_by_side(left: Iterable[T], right: Iterable[T], key: Callable[[T], object]) -> Iterable[Sides[T]]:
+    """The items of either side that have the same key, for each key."""
+    groups: dict[object, Sides[T]] = defaultdict(lambda: ([], []))
+    for side, items in enumerate((left, right)):
+        for item in items:
+            groups[key(item)][side].append(item)
+    return groups.values()
+
+
+def _of_size(left: list[Node], right: list[Node], size: int) -> Iterable[Sides[Node]]:
+    """The modules of this size, those of equal contents side by side."""
+    ours, theirs = ([node for node in nodes if node.leaves == size] for nodes in (left, right))
+    return side_by_side(ours, theirs, attrgetter("content"))
 
 
 Choice = tuple[Node, Node, str, bool]
@@ -183,15 +191,14 @@ Choice = tuple[Node, Node, str, bool]
 
 def _equal(left: list[Node], right: list[Node], size: int) -> Iterator[Choice]:
     """Modules of this size with equal contents, when both sides have equally many of them."""
-    for a, b in _groups((n for n in left if n.leaves == size), (n for n in right if n.leaves == size)):
+    for a, b in _of_size(left, right, size):
         if len(a) == len(b):
             yield from ((x, y, evidence, True) for x, y, evidence in _assign(a, b))
 
 
 def _alike(left: list[Node], right: list[Node], size: int) -> list[Choice]:
     """Modules of about this size whose contents are nearly equal, in an order-preserving alignment."""
-    groups = list(_groups((n for n in left if n.leaves == size), (n for n in right if n.leaves == size)))
-    settled = {id(node) for a, b in groups if len(a) == len(b) for node in (*a, *b)}
+    settled = {id(node) for a, b in _of_size(left, right, size) if len(a) == len(b) for node in (*a, *b)}
     smallest = size * _ALIKE / (2 - _ALIKE)
     first = [n for n in left if n.leaves >= smallest and not n.unit and id(n) not in settled]
     second = [n for n in right if n.leaves >= smallest and not n.unit and id(n) not in settled]
@@ -259,8 +266,8 @@ def _assign(left: list[Node], right: list[Node]) -> Iterator[tuple[Node, Node, s
         yield from _in_order(rest_left.pop(a), rest_right.pop(b), bool(a) and bool(b))
     if rest_left:
         yield from _in_order(
-            sorted((n for nodes in rest_left.values() for n in nodes), key=lambda n: n.position),
-            sorted((n for nodes in rest_right.values() for n in nodes), key=lambda n: n.position),
+            sorted((n for nodes in rest_left.values() for n in nodes), key=_POSITION),
+            sorted((n for nodes in rest_right.values() for n in nodes), key=_POSITION),
             named=False,
         )
 
@@ -311,39 +318,25 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
 
 
 def _settle(
-    left: list[Node],
-    right: list[Node],
-    pairs: list[Pair],
-    sound: bool,
-    guessed: bool,
-    direct: Container[int],
+    left: list[Node], right: list[Node], pairs: list[Pair], sound: bool, guessed: bool, direct: Container[int]
 ) -> tuple[list[Node], list[Node]]:
     """Match leaves; returns those that are left over. `direct` are those that no module had to be opened for."""
-
-    def pair(a: Node, b: Node, evidence: str, sound: bool) -> None:
-        assert a.unit is not None  # these are leaves
-        assert b.unit is not None
-        pairs.append(Pair(a.unit, b.unit, ORDER if guessed else evidence, sound))
-
     spare_left: list[Node] = []
     spare_right: list[Node] = []
-    for a, b in _groups(left, right):
+    for a, b in side_by_side(left, right, attrgetter("content")):
         for x, y in _by_family(a, b):
             if len(x) == len(y):
-                for m, n, evidence in _assign(x, y):
-                    pair(m, n, evidence, sound)
-                continue
-            some = list(_unequal(x, y, direct)) if x and y else []
-            for m, n in some:
-                pair(m, n, NAME, False)
-            used = {id(node) for both in some for node in both}
-            spare_left += [n for n in x if id(n) not in used]
-            spare_right += [n for n in y if id(n) not in used]
-    return _by_position(spare_left), _by_position(spare_right)
-
-
-def _by_position(nodes: list[Node]) -> list[Node]:
-    return sorted(nodes, key=lambda node: node.position)
+                found = [(m, n, evidence, sound) for m, n, evidence in _assign(x, y)]
+            else:
+                found = [(m, n, NAME, False) for m, n in _unequal(x, y, direct)] if x and y else []
+            for m, n, evidence, agreed in found:
+                assert m.unit is not None  # these are leaves
+                assert n.unit is not None
+                pairs.append(Pair(m.unit, n.unit, ORDER if guessed else evidence, agreed))
+            used = {id(node) for m, n, _, _ in found for node in (m, n)}
+            spare_left += [node for node in x if id(node) not in used]
+            spare_right += [node for node in y if id(node) not in used]
+    return sorted(spare_left, key=_POSITION), sorted(spare_right, key=_POSITION)
 
 
 def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node], list[Node]]]:
@@ -352,11 +345,7 @@ def _by_family(left: list[Node], right: list[Node]) -> Iterator[tuple[list[Node]
     if len(families) <= 1 or None in families or families == {"conv", "linear"}:
         yield left, right
         return
-    for name in families:
-        yield (
-            [n for n in left if n.unit and n.unit.family == name],
-            [n for n in right if n.unit and n.unit.family == name],
-        )
+    yield from side_by_side(left, right, lambda node: node.unit and node.unit.family)
 
 
 def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Iterator[tuple[Node, Node]]:
@@ -364,13 +353,8 @@ def _unequal(left: list[Node], right: list[Node], direct: Container[int]) -> Ite
 
     Their paths say the same; or each is the only one at its level, and they have a word in common.
     """
-    keys: list[dict[object, list[Node]]] = []
-    for nodes in (left, right):
-        by_key: dict[object, list[Node]] = defaultdict(list)
-        for node in nodes:
-            by_key[words(node.path), numbers(node.path)].append(node)
-        keys.append(by_key)
-    same = [(a[0], b[0]) for key, a in keys[0].items() if len(a) == len(b := keys[1].get(key, [])) == 1]
+    named = side_by_side(left, right, lambda node: (words(node.path), numbers(node.path)))
+    same = [(a[0], b[0]) for a, b in named if len(a) == len(b) == 1]
     yield from same
     used = {id(node) for pair in same for node in pair}
     outer = [[n for n in nodes if id(n) in direct and id(n) not in used] for nodes in (left, right)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ts_core.contract.readers import LazyTensors
+from ts_core.contract.tracing import Inputs
 from ts_core.frameworks import load_parameters
 from ts_core.mapping._units import Unit
 from ts_core.mapping._weight_map import WeightMap
@@ -35,7 +36,7 @@ def in_order(units: Sequence[Unit], paths: Sequence[str]) -> list[Unit]:
 
 
 def verdict(
-    found: WeightMap, source: LazyTensors, target: NetworkTensors, expected: Sequence[Array], inputs: Sequence[Array]
+    found: WeightMap, source: LazyTensors, target: NetworkTensors, expected: Sequence[Array], inputs: Inputs
 ) -> str:
     """How far the target's outputs with the mapped weights are from the source's; the target is left as it was."""
     mapped = found.apply(source)

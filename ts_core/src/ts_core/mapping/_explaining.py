@@ -10,9 +10,6 @@ from ts_core.mapping._names import numbers, overlap, words
 from ts_core.mapping._nouns import HARMLESS, LOST, MapEntry, Unmatched
 from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit
 
-_COUNTER = "a counter that the other framework does not keep"
-_CONSTANT = "a constant, which the other side computes itself"
-
 
 class Explainer:
     """Says of a tensor without a partner why it has none, and what came nearest on the other side.
@@ -57,15 +54,12 @@ class Explainer:
             return [self._by_name[slot.name]]
         own, counted = words(slot.name), numbers(slot.name)
         places = {place for word in own for place in self._by_word.get(word, ())[:200]}
-        scored = sorted(
-            places,
-            key=lambda place: (
-                -overlap(own, words(self._slots[place].name)),
-                numbers(self._slots[place].name) != counted,
-                place,
-            ),
-        )
-        return [self._slots[place] for place in scored[:count]]
+
+        def farness(place: int) -> tuple[float, bool, int]:
+            name = self._slots[place].name
+            return -overlap(own, words(name)), numbers(name) != counted, place
+
+        return [self._slots[place] for place in sorted(places, key=farness)[:count]]
 
     def _reason(self, slot: Slot, near: list[Slot]) -> str:
         if not near:
@@ -115,9 +109,9 @@ def needless(slot: Slot) -> str:
     if slot.tied_to:
         return f"the same tensor as {slot.tied_to!r}"
     if slot.role == "batch_count":
-        return _COUNTER
+        return "a counter that the other framework does not keep"
     if slot.role not in ("mean", "variance") and (
         slot.trainable is False or (slot.trainable is None and slot.integral)
     ):
-        return _CONSTANT
+        return "a constant, which the other side computes itself"
     return ""

@@ -84,17 +84,9 @@ def _join(parent: str, parts: list[Unit]) -> Unit | None:
     for role in parts[0].slots:
         slots = [part.slots[role] for part in parts]
         first = slots[0]
-        if any(s.canonical[1:] != first.canonical[1:] or s.layout != first.layout for s in slots):
+        if any(s.canonical[1:] != first.canonical[1:] or s.layout != first.layout or s.joint for s in slots):
             return None
         shape = (sum(s.canonical[0] for s in slots), *first.canonical[1:])
-        whole.slots[role] = Slot(
-            ", ".join(s.name for s in slots),
-            shape,
-            shape,
-            None,
-            role,
-            first.trainable,
-            first.integral,
-            parts=tuple(slots),
-        )
+        names = ", ".join(s.name for s in slots)
+        whole.slots[role] = Slot(names, shape, shape, None, role, first.trainable, first.integral, parts=tuple(slots))
     return whole

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ts_core.contract.layers import COUNTER, KINDS
-from ts_core.contract.nouns import LayerRule, TensorInfo
+from ts_core.contract.nouns import LayerRule, Place, Role, TensorInfo
 from ts_core.errors import WeightMapError
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ class Kind:
     """One way to read a group of tensors: as this kind of layer, each tensor in this role."""
 
     kind: str
-    roles: Mapping[str, str]  # local name → role
-    layout: Mapping[str, Transform]
+    roles: Mapping[str, Role]  # local name → role, or the roles that one tensor holds joined
+    layout: Mapping[Role, Transform]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
     rules = tuple(rules)
     taken: set[str] = set()
     found: dict[str, Reading] = {}  # by the name of the first tensor
-    for reading in _nested(index, rules):
+    for reading in (*_told(index), *_nested(index, rules)):
         if not taken.intersection(reading.names.values()):
             taken.update(reading.names.values())
             found[next(iter(reading.names.values()))] = reading
@@ -74,6 +74,18 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
         for local, name in names.items():
             found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
     return _by_company([found[name] for name in index if name in found], index)
+
+
+def _told(index: Mapping[str, TensorInfo]) -> Iterator[Reading]:
+    """The layers that the file itself tells of."""
+    layers: dict[tuple[str, str], dict[str, Place]] = defaultdict(dict)
+    for name, info in index.items():
+        if info.place is not None:
+            layers[info.place.layer, info.place.kind][name] = info.place
+    for (layer, kind), places in layers.items():
+        layout = {place.role: place.layout for place in places.values() if place.layout is not None}
+        roles = {name: place.role for name, place in places.items()}
+        yield Reading(layer, {name: name for name in places}, (Kind(kind, roles, layout),))
 
 
 def _by_company(readings: list[Reading], index: Mapping[str, TensorInfo]) -> list[Reading]:
@@ -131,9 +143,10 @@ def _nested(index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]) -> It
     for prefix in sorted(prefixes, key=lambda path: path.count(".")):
         names = {name[len(prefix) + 1 if prefix else 0 :]: name for name in under[prefix]}
         kinds = [
-            _kind(rule, names)
+            kind
             for rule in nested
             if names.keys() <= rule.roles.keys() and _parts(names) == _required_parts(rule)
+            if (kind := _kind(rule, names))
         ]
         if kinds:
             yield Reading(prefix, names, tuple(kinds))
@@ -154,26 +167,31 @@ def _kinds(names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tup
         if (rule.kind in KINDS and not KINDS[rule.kind].inferred) or not names.keys() <= rule.roles.keys():
             continue
         kind = _kind(rule, names)
+        if kind is None:
+            continue
         key = (kind.kind, tuple(kind.roles.items()), tuple(kind.layout.items()))
         if key not in seen and _fits(kind, shapes):
             seen.add(key)
             yield kind
 
 
-def _kind(rule: LayerRule, names: Mapping[str, str]) -> Kind:
+def _kind(rule: LayerRule, names: Mapping[str, str]) -> Kind | None:
+    """How a rule reads these names; None when it would have to know the layer to take apart what one tensor joins."""
     roles = {local: rule.roles[local] for local in names}
     # A layout that depends on how the layer was made cannot be known from a file.
-    layout = {r: rule.layout[r] for r in roles.values() if r in rule.layout}
-    return Kind(rule.kind, roles, {r: t for r, t in layout.items() if not callable(t)})
+    known = {r: t for r in roles.values() if (t := rule.layout.get(r)) is not None and not callable(t)}
+    return (
+        None if any(isinstance(r, tuple) and r not in known for r in roles.values()) else Kind(rule.kind, roles, known)
+    )
 
 
 def _fits(kind: Kind, shapes: Mapping[str, Shape]) -> bool:
     """Whether the shapes are those that this kind of layer has."""
+    canonical: dict[str, Shape] = {}
     try:
-        canonical = {
-            role: kind.layout[role].inverse().shapes(shapes[local])[0] if role in kind.layout else shapes[local]
-            for local, role in kind.roles.items()
-        }
+        for local, role in kind.roles.items():
+            stored = kind.layout[role].inverse().shapes(shapes[local]) if role in kind.layout else (shapes[local],)
+            canonical.update(zip(role if isinstance(role, tuple) else (role,), stored, strict=True))
     except WeightMapError:
         return False
     known = KINDS.get(kind.kind)

@@ -18,9 +18,7 @@ from ts_core.mapping._nouns import ERROR, HARMLESS, LEFT_OUT, MapEntry, Unmatche
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
 # The one transform of the older tool, which its files name by the path of a Python function.
-OLDER_TRANSFORMS = {
-    "troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2),
-}
+OLDER_TRANSFORMS = {"troubleshooter.migrator.mapping_relation.weight_adapter.trans_conv1d_weight_value": InsertAxis(2)}
 
 _OPEN = ""  # what a map's file leads to where nobody has decided yet
 _IS_OPEN = "the map leaves its place open: put a name there, or null to leave it out on purpose"

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
 
+from ts_core.contract.arrays import Array
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import CheckpointError, WeightMapError
 from ts_core.mapping._nouns import MapEntry
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 Shape = tuple[int, ...]
 
@@ -58,7 +53,7 @@ class MappedTensors(LazyTensors):
     def info(self, name: str) -> TensorInfo:
         """Shape, dtype and size of one tensor. Raises CheckpointError when its file is damaged."""
         if name not in self._infos:
-            self._learn(self.entry(name))
+            self._learn(self._where[name][0])
         return self._infos[name]
 
     def _learn(self, entry: MapEntry) -> None:
@@ -77,10 +72,6 @@ class MappedTensors(LazyTensors):
         """The tensor as the source has it, unless its layout changes."""
         entry, position = self._where[name]
         return [self.read(name)] if entry.transform else self._source.runs(entry.source[position])
-
-    def entry(self, name: str) -> MapEntry:
-        """The entry of the map that a target name comes from."""
-        return self._where[name][0]
 
     def close(self) -> None:
         """Close the source."""
@@ -109,16 +100,13 @@ def _require_names(entries: Iterable[MapEntry], source: Collection[str]) -> None
 
 def _target_shapes(entry: MapEntry, sources: Sequence[Shape]) -> Sequence[Shape]:
     """The shapes that an entry makes of these, one for each of its targets."""
+    names = ", ".join(entry.source)
     try:
         shapes = entry.transform.shapes(*sources) if entry.transform else sources
     except WeightMapError as problem:
-        raise WeightMapError(f"{', '.join(entry.source)}: {problem}") from problem
+        raise WeightMapError(f"{names}: {problem}") from problem
     except ValueError as problem:  # it unpacks as many shapes as it takes
-        raise WeightMapError(
-            f"{', '.join(entry.source)}: {entry.transform} does not take {len(sources)} tensors"
-        ) from problem
+        raise WeightMapError(f"{names}: {entry.transform} does not take {len(sources)} tensors") from problem
     if len(shapes) != len(entry.target):
-        raise WeightMapError(
-            f"{', '.join(entry.source)}: the map gives {len(shapes)} tensors for {len(entry.target)} names"
-        )
+        raise WeightMapError(f"{names}: the map gives {len(shapes)} tensors for {len(entry.target)} names")
     return shapes

@@ -9,29 +9,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.contract.arrays import Array
 from ts_core.contract.readers import LazyTensors
-from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
 from ts_core.errors import WeightMapError
-from ts_core.mapping._alignment import ORDER, Pair, align
+from ts_core.mapping._alignment import ORDER, Pair, align, side_by_side
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
+from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, words, wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._rules import layer_rules
-from ts_core.mapping._units import Shape, Slot, Unit, compatible, units_of
+from ts_core.mapping._units import Slot, Unit, compatible, units_of
+from ts_core.mapping._unstacking import unstack
 from ts_core.mapping._weight_map import WeightMap
-from ts_core.running import run, sample_arrays
+from ts_core.running import as_inputs, run
 from ts_core.sources import NetworkTensors, Shapes
-
-if TYPE_CHECKING:
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 # Networks that share less than this part of the layers of the smaller one have nothing to do with each other.
 _RELATED = 0.25
@@ -40,20 +38,16 @@ _NEAR = 0.6
 
 
 def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
-    """The weight map from an opened source to an opened target.
-
-    Args:
-        source: a network, a checkpoint or a mapping.
-        target: the same; its data is not read.
-        sample_inputs: see :func:`ts_core.weight_map`.
+    """The weight map from an opened source to an opened target, whose data is not read; see :func:`ts_core.weight_map`.
 
     Raises:
         WeightMapError: the two have next to nothing in common.
         ArgumentError: sample inputs are given, and one of the two is no network.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     if sample_inputs is not None:
-        inputs = sample_arrays(sample_inputs)
+        inputs = as_inputs(sample_inputs)
         (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
         left, right = in_order(left, ours), in_order(right, theirs)
     notes = [*_unwrap(left, source), *_unwrap(right, target)]
@@ -104,7 +98,8 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
     Raises:
         WeightMapError: it leads to names that the target does not have, other than those of counters and constants.
     """
-    left, right = units_of(source, layer_rules(source)), units_of(target, layer_rules(target))
+    left = units_of(source, layer_rules(source), target)
+    right = units_of(target, layer_rules(target), source)
     idle = {slot.name for unit in left for slot in unit.stored() if needless(slot)}
     entries = [e for e in given if set(e.target) <= target.index.keys() or not idle.issuperset(e.source)]
     unknown = [name for entry in entries for name in entry.target if name not in target]
@@ -127,13 +122,14 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
     Raises:
         WeightMapError: the two have next to nothing in common.
     """
+    source, target = unstack(source, target)
     left, right = fuse(source, target), fuse(target, source)
     pairs, spare_left, spare_right = align(left, right)
     if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
         more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
         pairs += [Pair(p.source, p.target, p.evidence, False) for p in more]
     _require_related(pairs, left, right)
-    return _Findings(pairs, left, right, spare_left, spare_right).weight_map()
+    return _findings(pairs, left, right, spare_left, spare_right)
 
 
 def _main_place(unit: Unit) -> object:
@@ -152,58 +148,53 @@ def _require_related(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequenc
         )
 
 
-@dataclass(slots=True)
-class _Findings:
-    """Turns an alignment into entries, and what is left over into explanations."""
+def _findings(
+    pairs: Sequence[Pair],
+    left: Sequence[Unit],
+    right: Sequence[Unit],
+    spare_left: Sequence[Unit],
+    spare_right: Sequence[Unit],
+) -> WeightMap:
+    """The entries of an alignment, and explanations of what is left over."""
+    paired = [(a, b, pair) for pair in pairs for a, b in _slots(pair)]
+    owner = {id(a): pair for a, _, pair in paired}
+    groups = list(joined((a, b) for a, b, _ in paired))
+    entries = [_entry(owner[id(group[0][0])], group) for group in groups]
+    done = {id(slot) for group in groups for both in group for slot in both}
+    lost_left = [slot for unit in spare_left for slot in unit.slots.values()]
+    lost_right = [slot for unit in spare_right for slot in unit.slots.values()]
+    bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
+    for pair in pairs:
+        for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
+            for slot in unit.slots.values():
+                if id(slot) not in done:
+                    spare.append(slot)
+                    bare.update((part.name, pair) for part in slot.stored())
+    order = _names(left)
+    position = {name: place for place, name in enumerate(order)}
+    entries.sort(key=lambda entry: position[entry.source[0]])
+    found = WeightMap(entries, ambiguous=_ambiguous(spare_left, spare_right), order=order)
+    explain_left = Explainer(right, found.by_target, bare, "target")
+    explain_right = Explainer(left, found.by_source, bare, "source")
+    return found.replaced(
+        unmatched_source=[explain_left(part) for part in _stored(lost_left)],
+        unmatched_target=[explain_right(part) for part in _stored(lost_right)],
+    )
 
-    pairs: Sequence[Pair]
-    left: Sequence[Unit]
-    right: Sequence[Unit]
-    spare_left: list[Unit]
-    spare_right: list[Unit]
 
-    def weight_map(self) -> WeightMap:
-        entries = []
-        lost_left = [slot for unit in self.spare_left for slot in unit.slots.values()]
-        lost_right = [slot for unit in self.spare_right for slot in unit.slots.values()]
-        bare: dict[str, Pair] = {}  # parameters of matched layers whose partner lacks the role
-        for pair in self.pairs:
-            paired = list(_slots(pair))
-            entries += [_entry(pair, a, b) for a, b in paired]
-            done = {id(slot) for both in paired for slot in both}
-            for unit, spare in ((pair.source, lost_left), (pair.target, lost_right)):
-                for slot in unit.slots.values():
-                    if id(slot) not in done:
-                        spare.append(slot)
-                        bare.update((part.name, pair) for part in slot.stored())
-        order = [slot.name for unit in self.left for slot in unit.stored()]
-        position = {name: place for place, name in enumerate(order)}
-        entries.sort(key=lambda entry: position[entry.source[0]])
-        found = WeightMap(entries, ambiguous=self._ambiguous(), order=order)
-        explain_left = Explainer(self.right, found.by_target, bare, "target")
-        explain_right = Explainer(self.left, found.by_source, bare, "source")
-        return found.replaced(
-            unmatched_source=[explain_left(part) for slot in lost_left for part in slot.stored()],
-            unmatched_target=[explain_right(part) for slot in lost_right for part in slot.stored()],
-        )
-
-    def _ambiguous(self) -> Iterator[Ambiguity]:
-        """What is left over on both sides although it would fit."""
-        groups: dict[object, tuple[list[Unit], list[Unit]]] = defaultdict(lambda: ([], []))
-        for side, spare in enumerate((self.spare_left, self.spare_right)):
-            for unit in spare:
-                groups[unit.signature][side].append(unit)
-        for left, right in groups.values():
-            fitting = [(a, b) for a in left for b in right if compatible(a, b)]
-            if fitting:
-                first = {id(a): a for a, _ in fitting}.values()
-                second = {id(b): b for _, b in fitting}.values()
-                yield Ambiguity(
-                    _names(first),
-                    _names(second),
-                    f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
-                    "their names do not tell which belongs to which",
-                )
+def _ambiguous(spare_left: Iterable[Unit], spare_right: Iterable[Unit]) -> Iterator[Ambiguity]:
+    """What is left over on both sides although it would fit."""
+    for left, right in side_by_side(spare_left, spare_right, lambda unit: unit.signature):
+        fitting = [(a, b) for a in left for b in right if compatible(a, b)]
+        if fitting:
+            first = {id(a): a for a, _ in fitting}.values()
+            second = {id(b): b for _, b in fitting}.values()
+            yield Ambiguity(
+                _names(first),
+                _names(second),
+                f"{len(first)} in the source and {len(second)} in the target are equal in kind and shape, and "
+                "their names do not tell which belongs to which",
+            )
 
 
 def _names(units: Iterable[Unit]) -> tuple[str, ...]:
@@ -227,17 +218,19 @@ def _slots(pair: Pair) -> Iterator[tuple[Slot, Slot]]:
             yield slot, partner
 
 
-def _entry(pair: Pair, source: Slot, target: Slot) -> MapEntry:
-    names = tuple(tuple(part.name for part in slot.stored()) for slot in (source, target))
+def _stored(slots: Iterable[Slot]) -> Iterable[Slot]:
+    """Their tensors, each once."""
+    return {part.name: part for slot in slots for part in slot.stored()}.values()
+
+
+def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
     equal = pair.source.path == pair.target.path
-    how = "order" if pair.evidence == ORDER else "equal name" if equal else "alignment"
     if pair.evidence == ORDER:
-        certainty = GUESS
-    elif pair.sound and (equal or _same_words(pair)):
-        certainty = CERTAIN
+        how, certainty = "order", GUESS
     else:
-        certainty = LIKELY
-    return MapEntry(names[0], names[1], _transform(source, target), how, certainty)
+        how = "equal name" if equal else "alignment"
+        certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
+    return MapEntry(names(group, 0), names(group, 1), transform(group), how, certainty)
 
 
 def _same_words(pair: Pair) -> bool:
@@ -251,39 +244,3 @@ def _same_words(pair: Pair) -> bool:
         and all(any(nearness(x, y) >= _NEAR for y in theirs) for x in mine)
         and all(any(nearness(x, y) >= _NEAR for x in mine) for y in theirs)
     )
-
-
-def _transform(source: Slot, target: Slot) -> Transform | None:
-    """From the stored layout of one slot to that of the other, by way of the canonical one."""
-    return chain(
-        _joined(source),
-        source.layout.inverse() if source.layout else None,
-        _thin_axes(source.canonical, target.canonical),
-        target.layout,
-        joined.inverse() if (joined := _joined(target)) else None,
-    )
-
-
-def _joined(slot: Slot) -> Transform | None:
-    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs."""
-    if not slot.parts:
-        return None
-    layout = slot.parts[0].layout
-    return chain(
-        Each(layout.inverse()) if layout else None, Concatenate(0, tuple(part.canonical[0] for part in slot.parts))
-    )
-
-
-def _thin_axes(before: Shape, after: Shape) -> Transform | None:
-    """From one shape to another that differs in axes of size 1, which hold no order of elements."""
-    if before == after:
-        return None
-    if len(after) == len(before) + 1:
-        for axis in range(len(after)):
-            if after[axis] == 1 and after[:axis] + after[axis + 1 :] == before:
-                return InsertAxis(axis)
-    if len(before) == len(after) + 1:
-        for axis in range(len(before)):
-            if before[axis] == 1 and before[:axis] + before[axis + 1 :] == after:
-                return RemoveAxis(axis)
-    return Reshape(before, after)

@@ -7,8 +7,8 @@ from which :mod:`ts_core.mapping._inference` reads what it can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ts_core.contract.nouns import LayerRule, Parameter, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
 from ts_core.mapping._inference import Reading, read_layers
+from ts_core.mapping._rules import known_by_name
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Slot:
         integral: whether its elements are whole numbers: a counter, an index, a mask.
         tied_to: the name of an earlier tensor that it is.
         parts: the tensors that it stands for, when it is a fused one that is stored apart.
+        joint: the roles of the tensor, in order, when it holds that of this slot joined with others; the layout then
+            leads from the canonical arrays of all of them to the one that is stored.
+        share: which of these is that of this slot.
     """
 
     name: str
@@ -63,6 +67,8 @@ class Slot:
     integral: bool
     tied_to: str | None = None
     parts: tuple[Slot, ...] = ()
+    joint: tuple[str, ...] = ()
+    share: int = 0
 
     @property
     def place(self) -> tuple[str, Shape]:
@@ -94,8 +100,9 @@ class Unit:
     slots: dict[str, Slot] = field(default_factory=dict)
 
     def stored(self) -> Iterator[Slot]:
-        """Its tensors as they are stored."""
-        return (part for slot in self.slots.values() for part in slot.stored())
+        """Its tensors as they are stored, each once."""
+        stored = (part for slot in self.slots.values() for part in slot.stored())
+        return iter({part.name: part for part in stored}.values())
 
     @property
     def family(self) -> str | None:
@@ -127,16 +134,18 @@ def compatible(a: Unit, b: Unit) -> bool:
     return {a.family, b.family} == {"conv", "linear"}  # a convolution with a kernel of size 1 is a linear layer
 
 
-def units_of(source: LazyTensors, rules: Iterable[LayerRule]) -> list[Unit]:
+def units_of(source: LazyTensors, rules: Sequence[LayerRule], other: LazyTensors) -> list[Unit]:
     """The units of an opened source, in its order.
 
     Args:
         source: a network, a checkpoint or a mapping, opened.
         rules: those that may explain the names of a file.
+        other: what it is to be matched to: a network knows the names that it writes into files.
     """
     if isinstance(source, NetworkTensors):
         return _of_parameters(source.parameters)
-    return _of_readings(read_layers(source.index, rules), source.index)
+    index = known_by_name(source.index, other.index, rules) if isinstance(other, NetworkTensors) else source.index
+    return _of_readings(read_layers(index, rules), index)
 
 
 def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
@@ -154,13 +163,13 @@ def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
             continue
         seen[parameter.name] = parameter.path
         known = parameter.kind is not None and parameter.role is not None
-        path, lone, role = _place(parameter, known)
-        slot = _slot(parameter, role)
-        key = (path, lone)
-        unit = units.get(key)
-        if unit is None:
-            unit = units[key] = Unit(path, _families(parameter) if known else frozenset(), position, lone)
-        unit.slots[role] = slot
+        for slot in _slots(parameter) if known else [_slot(parameter, "")]:
+            path, lone, role = _place(parameter, slot.role)
+            unit = units.get((path, lone))
+            if unit is None:
+                families = _families(parameter.kind, slot.role) if known else frozenset()
+                unit = units[path, lone] = Unit(path, families, position, lone)
+            unit.slots[role] = slot if slot.role == role else replace(slot, role=role)
     return [_alone(unit) for unit in units.values()]
 
 
@@ -173,9 +182,10 @@ def _alone(unit: Unit) -> Unit:
     return Unit(f"{unit.path}.{local}".lstrip("."), frozenset(), unit.position, True, {local: slot})
 
 
-def _place(parameter: Parameter, known: bool) -> tuple[str, bool, str]:
-    if known:
-        part, _, role = (parameter.role or "").rpartition(".")
+def _place(parameter: Parameter, role: str) -> tuple[str, bool, str]:
+    """The path of the unit, whether it is a lone one, and the role there; `role` is empty where no rule knows it."""
+    if role:
+        part, _, role = role.rpartition(".")
         return ".".join(filter(None, (parameter.layer, part))), False, role
     parent, _, local = parameter.path.rpartition(".")
     if local in _LAYER_LOCALS:
@@ -197,10 +207,23 @@ _LAYER_LOCALS: Mapping[str, str] = {
 }
 
 
-def _families(parameter: Parameter) -> frozenset[str]:
+def _families(kind: str | None, role: str) -> frozenset[str]:
     """The family of the layer; that of a part of a layer, to which a role ``norm1.scale`` belongs, is not known."""
-    own = None if "." in (parameter.role or "") else family(parameter.kind)
+    own = None if "." in role else family(kind)
     return frozenset({own} if own else ())
+
+
+def _slots(parameter: Parameter) -> list[Slot]:
+    """One slot for each role of a parameter; its role is still the whole one."""
+    if not isinstance(parameter.role, tuple):
+        return [_slot(parameter, parameter.role or "")]
+    assert parameter.layout is not None
+    shapes = parameter.layout.inverse().shapes(parameter.shape)
+    whole = replace(_slot(parameter, ""), joint=parameter.role)
+    return [
+        replace(whole, role=role, canonical=shape, share=share)
+        for share, (role, shape) in enumerate(zip(parameter.role, shapes, strict=True))
+    ]
 
 
 def _slot(parameter: Parameter, role: str) -> Slot:
@@ -228,14 +251,20 @@ def _of_readings(found: Iterable[Reading], index: Mapping[str, TensorInfo]) -> l
         kind = min(reading.kinds, key=lambda kind: len(kind.layout), default=None)
         families = frozenset(own for kind in reading.kinds if (own := family(kind.kind)))
         for local, name in reading.names.items():
-            role = kind.roles[local] if kind else local
-            part, _, role = role.rpartition(".")
-            path = ".".join(filter(None, (reading.layer, part if kind else local)))
-            layout = kind.layout.get(kind.roles[local]) if kind else None
-            unit = units.setdefault(
-                (path, kind is None), Unit(path, frozenset() if part else families, position, kind is None)
-            )
+            whole = kind.roles[local] if kind else local
+            roles = whole if isinstance(whole, tuple) else (whole,)
+            layout = kind.layout.get(whole) if kind else None
             info = index[name]
-            canonical = layout.inverse().shapes(info.shape)[0] if layout else info.shape
-            unit.slots[role] = Slot(name, info.shape, canonical, layout, role, None, _integral(info.dtype))
+            shapes = layout.inverse().shapes(info.shape) if layout else (info.shape,)
+            joint = roles if len(roles) > 1 else ()
+            for share, (role, canonical) in enumerate(zip(roles, shapes, strict=True)):
+                part, _, role = role.rpartition(".")
+                path = ".".join(filter(None, (reading.layer, part if kind else local)))
+                unit = units.setdefault(
+                    (path, kind is None), Unit(path, frozenset() if part else families, position, kind is None)
+                )
+                integral = _integral(info.dtype)
+                unit.slots[role] = Slot(
+                    name, info.shape, canonical, layout, role, None, integral, joint=joint, share=share
+                )
     return list(units.values())

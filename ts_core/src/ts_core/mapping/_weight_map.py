@@ -76,13 +76,8 @@ class WeightMap(Tabular[MapRow]):
     ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves it out on purpose,
     which nothing complains of any more. Everything else gives a new map. Two maps are equal when they are the same one.
 
-    Args:
-        entries: the steps of the map.
-        unmatched_source: what the source has and the target has no place for.
-        unmatched_target: what the target has and the source does not provide.
-        ambiguous: where several partners were equally good.
-        order: the names of the source in its order; by default that of the entries.
-        notes: what else the reader of the map should know: tied weights, a prefix that was taken off.
+    What it is made of is said by the properties of the same names; `order` are the names of the source in its order, by
+    default that of the entries.
 
     Raises:
         WeightMapError: two entries use the same source name, or lead to the same target name.
@@ -123,7 +118,7 @@ class WeightMap(Tabular[MapRow]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else the reader of the map should know."""
+        """What else the reader of the map should know: tied weights, a prefix that was taken off."""
         return self._content.notes
 
     @property
@@ -263,13 +258,8 @@ class WeightMap(Tabular[MapRow]):
         """The map from the target back to the source."""
         return WeightMap(
             (
-                dataclasses.replace(
-                    entry,
-                    source=entry.target,
-                    target=entry.source,
-                    transform=entry.transform.inverse() if entry.transform else None,
-                )
-                for entry in self.entries
+                MapEntry(e.target, e.source, e.transform.inverse() if e.transform else None, e.how, e.certainty)
+                for e in self.entries
             ),
             unmatched_source=self.unmatched_target,
             unmatched_target=self.unmatched_source,
@@ -309,14 +299,9 @@ class WeightMap(Tabular[MapRow]):
             WeightMapError: a source name is missing or unknown, or two lead to one target; the message names them.
         """
         known, values = self.to_pair()
-        problems = [
-            f"{verb} {', '.join(strays)}"
-            for verb, strays in (
-                ("dropped", [n for n in known if n not in names]),
-                ("added", [n for n in names if n not in known]),
-            )
-            if strays
-        ]
+        dropped, added = ([n for n in some if n not in others] for some, others in ((known, names), (names, known)))
+        strays = (("dropped", dropped), ("added", added))
+        problems = [f"{verb} {', '.join(some)}" for verb, some in strays if some]
         if problems:
             raise WeightMapError(f"the names given for the weight map differ from the source's: {'; '.join(problems)}")
         wrong = [n for n, target in names.items() if not isinstance(target, str | list | tuple | None)]

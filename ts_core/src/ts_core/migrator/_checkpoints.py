@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ts_core.comparison import Report, check_tolerances, compare_opened, label, shape_table, value_table
+from ts_core.comparison import Report, Tolerances, check_tolerances, compare_opened, label, shape_table, value_table
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.mapping import WeightMap
-from ts_core.migrator._given import GivenMap, StrPath, converted, given_map
+from ts_core.migrator._weights import GivenMap, StrPath, converted, given_map
 from ts_core.sources import open_source
-
-if TYPE_CHECKING:
-    from ts_core.comparison import Tolerances
 
 
 def compare_ms_ckpt(
@@ -90,17 +87,10 @@ def compare_pth_and_ckpt(
 ) -> Report:
     """Compare a torch file with a MindSpore checkpoint through a weight map; nothing is converted on disk.
 
-    Args:
-        weight_map_path: the JSON that :func:`get_weight_map` wrote.
-        pt_file_path: the torch file.
-        ms_file_path: the MindSpore checkpoint; differences are relative to it.
-        compare_value: compare the values too; shapes and values are compared after the change of layout.
-        print_level: 0 prints nothing, 1 all rows, 2 only rows that differ.
-        rtol: values are close when ``|torch - MindSpore| <= atol + rtol * |MindSpore|``, as in ``numpy.isclose``.
-        atol: see `rtol`.
-        equal_nan: whether two NaN are equal.
-        print_conv_info: print the table of names and layouts as :func:`convert_weight` does.
-        weight_map: the pair that :func:`get_weight_map` returned, instead of its path.
+    `weight_map_path` is the JSON that :func:`get_weight_map` wrote, `weight_map` the pair that it returned, instead of
+    its path; shapes and values are compared after the change of layout. `print_conv_info` prints the table of names and
+    layouts as :func:`convert_weight` does. Everything else is as in :func:`compare_ms_ckpt`, torch being the
+    original and MindSpore the target, to which differences are relative.
 
     Returns:
         The report behind the tables; true when every pair passed. What MindSpore cannot have, as

@@ -1,10 +1,11 @@
-"""Folders of saved tensors side by side, and which files of them belong together."""
+"""Folders of saved tensors side by side."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Executor
+from typing import Any
 
 from ts_core.comparison import (
     NamePair,
@@ -13,19 +14,15 @@ from ts_core.comparison import (
     check_tolerances,
     compare_opened,
     file_table,
-    pair_files_by_name,
-    pair_files_by_number,
-    pair_files_by_shape,
+    get_name_map_list_by_name,
+    get_name_map_list_by_number,
+    get_name_map_list_by_shape_edit_distance,
     saved_files,
 )
-from ts_core.errors import ArgumentError, ArgumentTypeError
-from ts_core.migrator._given import StrPath
+from ts_core.errors import ArgumentTypeError
+from ts_core.log import user_logger
+from ts_core.migrator._weights import StrPath
 from ts_core.reporting import require_folder, write_text
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
-    from ts_core.checkpoints import NpyFiles
 
 
 def compare_npy_dir(
@@ -77,8 +74,6 @@ def compare_npy_dir(
         if not isinstance(output_file, str | os.PathLike):
             raise ArgumentTypeError(f"output_file must be a path, not {type(output_file).__name__}")
         require_folder(output_file, "output_file")
-    from ts_core.log import user_logger
-
     user_logger().warning(
         "[*User Attention*] The compare directory information:\n The orig dir: %s \n The target dir: %s",
         orig_dir,
@@ -117,74 +112,3 @@ def compare_grads_dir(orig_dir: StrPath, target_dir: StrPath, *args: Any, **kwar
     kwargs.setdefault("name_map_list", get_name_map_list_by_shape_edit_distance(orig_dir, target_dir))
     kwargs.setdefault("compare_shape", True)
     return compare_npy_dir(orig_dir, target_dir, *args, **kwargs)
-
-
-def get_name_map_list_by_name(orig_dir: StrPath, target_dir: StrPath) -> list[NamePair]:
-    """Pair the ``.npy`` files of two folders by name.
-
-    Equal names first; then names that are equal without the ``_<dtype>_<id>`` that ``ts.save`` appends, several of them
-    in the order of their ids; then what is left of the original, then of the target.
-
-    Args:
-        orig_dir: the folder of the original.
-        target_dir: the folder of the target.
-
-    Returns:
-        ``(original, target)`` file names, None for no partner.
-
-    Raises:
-        ArgumentTypeError: a folder is no path.
-        ArgumentError: a folder does not exist, or holds no ``.npy`` file; the message names the parameter.
-    """
-    original, target = _folders(orig_dir, target_dir)
-    pairs = pair_files_by_name(original.names, target.names)
-    _warn_if(any(None in pair for pair in pairs))
-    return pairs
-
-
-def get_name_map_list_by_number(orig_dir: StrPath, target_dir: StrPath) -> list[NamePair]:
-    """Pair the ``.npy`` files of two folders in the order in which they were saved, told by their last number.
-
-    The shorter list is filled up with None; arguments, result and errors as :func:`get_name_map_list_by_name`.
-    """
-    original, target = _folders(orig_dir, target_dir)
-    _warn_if(len(original.names) != len(target.names))
-    return pair_files_by_number(original.names, target.names)
-
-
-def get_name_map_list_by_shape_edit_distance(
-    orig_dir: StrPath, target_dir: StrPath, *, del_cost: float = 1, ins_cost: float = 1, rep_cost: float = 5
-) -> list[NamePair]:
-    """Pair the ``.npy`` files of two folders so that their shapes, in the order of saving, align at the least cost.
-
-    Only headers are read. Folders, result and errors as :func:`get_name_map_list_by_name`.
-
-    Args:
-        orig_dir: the folder of the original.
-        target_dir: the folder of the target.
-        del_cost: of a file of the original without a partner.
-        ins_cost: of a file of the target without a partner.
-        rep_cost: of partners with different shapes; equal shapes are free.
-    """
-    original, target = _folders(orig_dir, target_dir)
-    pairs = pair_files_by_shape(original, target, del_cost=del_cost, ins_cost=ins_cost, rep_cost=rep_cost)
-    _warn_if(any(None in pair for pair in pairs))
-    return pairs
-
-
-def _folders(orig_dir: StrPath, target_dir: StrPath) -> tuple[NpyFiles, NpyFiles]:
-    folders = saved_files(orig_dir, "orig_dir"), saved_files(target_dir, "target_dir")
-    for parameter, folder in zip(("orig_dir", "target_dir"), folders, strict=True):
-        if not folder.names:
-            raise ArgumentError(f"{parameter}: there is no .npy file in the folder {str(folder.path)!r}")
-    return folders
-
-
-def _warn_if(unequal: bool) -> None:
-    if unequal:
-        from ts_core.log import user_logger
-
-        user_logger().warning(
-            "[*User Warning*] The number of files or their corresponding shapes are inconsistent, "
-            "and some files may not be correctly mapped."
-        )

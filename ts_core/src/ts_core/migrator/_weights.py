@@ -1,22 +1,27 @@
-"""Weights from torch to MindSpore: the map, the file, the network."""
+"""Weights from torch to MindSpore: the map, the file, the network; each is given by its path or as a value."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ts_core.conversion import ConversionReport, save_checkpoint, transfer
-from ts_core.errors import ArgumentError, ArgumentTypeError, warn
+from ts_core.contract.readers import LazyTensors
+from ts_core.conversion import ConversionReport, mapped_rows, save_checkpoint, transfer
+from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError, warn
 from ts_core.frameworks import framework_of
+from ts_core.log import user_logger
+from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.migrator._given import GivenMap, StrPath, converted, given_map, require_same_names, torch_tensors
 from ts_core.reporting import require_folder, write_text
 from ts_core.sources import NetworkTensors, open_source
 
+StrPath = str | os.PathLike[str]
+GivenMap = tuple[Mapping[str, Any], Mapping[str, Any]] | WeightMap
 NameMap = dict[str, Any]
-ValueMap = dict[str, Any]
 
 _WEIGHT_FILES = {"torch": "torch_troubleshooter_create.pth", "mindspore": "mindspore_troubleshooter_create.ckpt"}
 
@@ -31,7 +36,7 @@ def get_weight_map(
     target: object = None,
     framework: str = "mindspore",
     pt_model: object = None,
-) -> tuple[NameMap, ValueMap]:
+) -> tuple[NameMap, dict[str, Any]]:
     """The names and layouts that the parameters of a network have in another framework.
 
     Args:
@@ -124,8 +129,6 @@ def convert_weight(
     if print_conv_info:
         print(report)
     if print_save_path:
-        from ts_core.log import user_logger
-
         user_logger().warning("[*User Attention*] The conversion is done. The saved path is: %s", ms_file_save_path)
     return report
 
@@ -183,3 +186,45 @@ def save_net_and_weight_params(
     write_text(folder / f"{framework}_net_architecture.txt", f"{net}\n")
     if framework == "torch":
         get_weight_map(net, folder / "torch_net_map.json")
+
+
+def given_map(path: StrPath | None, value: GivenMap | None) -> WeightMap:
+    """The map of a call that takes it as a file (``weight_map_path``) or as a value (``weight_map``)."""
+    if path is None and value is None:
+        raise ArgumentError("one of weight_map_path and weight_map must be given")
+    return WeightMap.of(path if value is None else value)
+
+
+@contextmanager
+def converted(
+    map_path: StrPath | None, map_pair: GivenMap | None, file_path: StrPath | None, tensors: Mapping[str, Any] | None
+) -> Iterator[tuple[LazyTensors, ConversionReport]]:
+    """A torch file, or dict, seen through a weight map that holds exactly its names."""
+    found = given_map(map_path, map_pair)
+    with torch_tensors(file_path, tensors) as source:
+        require_same_names(found, source)
+        target = found.apply(source)
+        rows = mapped_rows(source.index, target, found.entries)
+        yield target, ConversionReport(rows, source_framework="torch", target_framework="mindspore")
+
+
+def torch_tensors(file_path: StrPath | None, tensors: Mapping[str, Any] | None) -> LazyTensors:
+    """A torch file, or a dict in its place."""
+    if file_path is None and tensors is None:
+        raise ArgumentError("one of pt_file_path and pt_param_dict must be given")
+    try:
+        return open_source(file_path if tensors is None else tensors)
+    except (NoParametersError, NoPluginError) as problem:  # the latter: a dict that holds more than tensors
+        raise NoParametersError(f"PTH file parsing failed, possible reasons: {problem}") from problem
+
+
+def require_same_names(found: WeightMap, source: LazyTensors) -> None:
+    """Raise WeightMapError, which lists the names, unless the map and the source hold the same ones."""
+    mapped, _ = found.to_pair()
+    problems = []
+    if lacking := [name for name in mapped if name not in source]:
+        problems.append(f"the map has and the file lacks: {', '.join(lacking)}")
+    if strange := [name for name in source if name not in mapped]:
+        problems.append(f"the file has and the map lacks: {', '.join(strange)}")
+    if problems:
+        raise WeightMapError(f"the weight map is not of this file; {'; '.join(problems)}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 
 def truncated(value: float, places: int = 5) -> str:
     """A number with so many decimals, the others cut off: 0.999999 is ``0.99999``, never ``1.00000``."""
     if not math.isfinite(value):
         return str(value)
-    from decimal import Decimal
-
     whole, _, decimals = f"{Decimal(repr(float(value))):f}".partition(".")
     text = f"{whole}.{decimals[:places]:0<{places}}"
     return text.removeprefix("-") if not text.strip("-0.") else text
@@ -26,8 +25,6 @@ def short(value: float, rounding: str = "ROUND_DOWN") -> str:
     """A number with three digits."""
     if not value or not math.isfinite(value):
         return "0" if not value else str(value)
-    from decimal import Decimal
-
     exact = Decimal(repr(float(value)))
     return f"{float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), rounding=rounding)):.3g}"
 

@@ -1,18 +1,27 @@
-"""Columns and tables: what is in a cell is data; drawing is left to the end."""
+"""Columns, tables and reports: what is in a cell is data; drawing is left to the end."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Generic, Literal, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from ts_core.commit import replacing
+from ts_core.errors import ArgumentError, FrameworkMissingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+StrPath = str | os.PathLike[str]
 Row = TypeVar("Row")
 Align = Literal["l", "c", "r"]
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True)
@@ -30,28 +39,21 @@ class Column(Generic[Row]):
     key: str
     value: Callable[[Row], Any]
     title: str = ""
-    shown: Callable[[Any], Any] = _as_it_is
+    shown: Callable[[Any], Any] = lambda value: value
     align: Align = "c"
 
 
 class Table(Generic[Row]):
     """Rows as a reader sees them. Each form (text, CSV) is a method over the same cells.
 
-    Args:
-        columns: those with a title are shown, in this order.
-        rows: one a line; a false one is a failure.
-        title: of the whole table.
+    Columns that have a title are shown, in their order; a false row is a failure.
     """
 
     def __init__(self, columns: Iterable[Column[Row]], rows: Iterable[Row], title: str = "") -> None:
         self.columns = tuple(column for column in columns if column.title)
         self.rows = tuple(rows)
+        self.titles = [column.title for column in self.columns]
         self.title = title
-
-    @property
-    def titles(self) -> list[str]:
-        """Those of the columns."""
-        return [column.title for column in self.columns]
 
     def cells(self) -> Iterator[list[Any]]:
         """What stands in each row."""
@@ -87,11 +89,125 @@ def listing(titles: Mapping[str, Align], rows: Iterable[Sequence[Any]]) -> Table
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Rows as CSV, one line each, below a header."""
-    import csv
-    import io
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
+
+
+class Tabular(Generic[Row]):
+    """A report: rows, and the ways to look at them and to take them along.
+
+    A report has its ``rows``, says in ``_columns`` what each holds, and in ``_facts`` what is true of the whole.
+    """
+
+    _title = ""  # of the text table
+
+    if TYPE_CHECKING:  # a report may keep its rows or make them when asked
+
+        @property
+        def rows(self) -> Sequence[Row]:
+            """One for each thing that the report tells of; a false one is a failure."""
+
+    def _columns(self) -> Sequence[Column[Row]]:
+        """The columns: those with a key are recorded, those with a title are shown."""
+        raise NotImplementedError
+
+    def _facts(self) -> dict[str, Any]:
+        """What JSON says before the rows."""
+        return {}
+
+    def __bool__(self) -> bool:
+        return all(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows that are false."""
+        return tuple(row for row in self.rows if not row)
+
+    def table(self) -> str:
+        """The rows as a text table."""
+        return Table(self._columns(), self.rows, self._title).text()
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def print(self) -> None:
+        """Print the report."""
+        print(self)
+
+    def _recorded(self) -> list[Column[Row]]:
+        return [column for column in self._columns() if column.key]
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """The rows as flat dicts, one key a column, the same keys in every row."""
+        columns = self._recorded()
+        return [{column.key: column.value(row) for column in columns} for row in self.rows]
+
+    def to_csv(self, path: StrPath | None = None) -> str:
+        """The rows as CSV, one line each, with a header; written to `path` as well when one is given.
+
+        Raises:
+            ArgumentError: the folder of `path` does not exist.
+        """
+        columns = self._recorded()
+        cells = ([column.value(row) for column in columns] for row in self.rows)
+        return _written(csv_text([column.key for column in columns], cells), path)
+
+    def to_json(self, path: StrPath | None = None) -> str:
+        """The report as JSON; written to `path` as well when one is given.
+
+        JSON has no NaN and no infinity: these numbers are the strings ``"nan"``, ``"inf"``, ``"-inf"``, which
+        ``float()`` takes back.
+
+        Raises:
+            ArgumentError: the folder of `path` does not exist.
+        """
+        rows = [{key: _json_value(value) for key, value in record.items()} for record in self.to_records()]
+        report = {**self._facts(), "rows": rows}
+        return _written(json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The rows as a pandas DataFrame.
+
+        Raises:
+            FrameworkMissingError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as problem:
+            raise FrameworkMissingError('to_dataframe needs pandas: pip install "ts-core[pandas]"') from problem
+        return pd.DataFrame.from_records(self.to_records(), columns=[column.key for column in self._recorded()])
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return [_json_value(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _written(text: str, path: StrPath | None) -> str:
+    if path is not None:
+        write_text(path, text)
+    return text
+
+
+def write_text(path: StrPath, text: str) -> None:
+    """Write a text file, whole or not at all. Raises ArgumentError when its folder does not exist."""
+    require_folder(path, f"cannot write {path}")
+    with replacing(Path(path)) as (unfinished,):
+        unfinished.write_text(text, encoding="utf-8")
+
+
+def require_folder(path: StrPath, subject: str) -> None:
+    """Raise ArgumentError, a sentence about `subject`, unless the folder that `path` is to be written to exists."""
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise ArgumentError(f"{subject}: there is no folder {folder}")

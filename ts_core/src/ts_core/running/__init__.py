@@ -1,5 +1,6 @@
-"""Running a network of any framework on given inputs, and what it returned as arrays."""
+"""Running a network of any framework on given inputs, with an observer that is told of every call of every layer."""
 
-from ts_core.running._execution import run, sample_arrays
+from ts_core.running._execution import run
+from ts_core.running._tracing import as_inputs, trace
 
-__all__ = ["run", "sample_arrays"]
+__all__ = ["as_inputs", "run", "trace"]

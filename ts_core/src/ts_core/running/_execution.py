@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ts_core.contract.readers import LazyTensors
+from ts_core.contract.tracing import Call, Inputs, Place, leaves
 from ts_core.errors import ArgumentError
-from ts_core.frameworks import registry, to_numpy
+from ts_core.frameworks import to_numpy
+from ts_core.running._tracing import trace
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
@@ -16,32 +18,31 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def sample_arrays(sample_inputs: object) -> list[Array]:
-    """One input, or a tuple or list of them, as arrays."""
-    given = sample_inputs if isinstance(sample_inputs, tuple | list) else (sample_inputs,)
-    return [to_numpy(each) for each in given]
-
-
-def run(tensors: LazyTensors, inputs: Sequence[Array]) -> tuple[list[str], list[Array]]:
-    """The paths of a network's layers in the order in which they run, and its outputs.
+def run(tensors: LazyTensors, inputs: Inputs) -> tuple[list[str], list[Array]]:
+    """The paths of a network's layers in the order in which they run first, and its outputs, in evaluation mode.
 
     Raises:
         ArgumentError: it is no network, or its plug-in cannot run one.
     """
     if not isinstance(tensors, NetworkTensors):
         raise ArgumentError("sample_inputs needs two networks: a file cannot be run")
-    result = registry().first("run_network", tensors.net, net=tensors.net, inputs=inputs)
-    if result is None:
-        raise ArgumentError(f"sample_inputs: the plug-in of {type(tensors.net).__name__} does not run networks")
-    paths, output = result
-    return paths, list(_arrays(output))
+    order = _Order()
+    output = trace(tensors.net, inputs, order)
+    return list(order.paths), [to_numpy(leaf) for _, leaf in leaves(output) if leaf is not None]
 
 
-def _arrays(output: object) -> Iterator[Array]:
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    if isinstance(output, tuple | list):
-        for part in output:
-            yield from _arrays(part)
-    elif output is not None:
-        yield to_numpy(output)
+class _Order:
+    """Notes the paths of the layers that are called."""
+
+    def __init__(self) -> None:
+        self.paths: dict[str, None] = {}
+
+    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        if call.layer is not None:
+            self.paths.setdefault(call.path)
+
+    def leave(self, call: Call, output: object) -> None:
+        """What a layer returns is of no interest."""
+
+    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
+        """There is no backward pass."""

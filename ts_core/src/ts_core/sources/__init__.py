@@ -1,14 +1,5 @@
 """What may stand where a verb takes a source or a target: a network, a checkpoint, a mapping; names and shapes."""
 
-from ts_core.sources._opening import NetworkTensors, TensorMapping, borrowed, open_options, open_source
-from ts_core.sources._targets import Shapes, open_target
+from ts_core.sources._opening import Indexed, NetworkTensors, Shapes, borrowed, open_options, open_source, open_target
 
-__all__ = [
-    "NetworkTensors",
-    "Shapes",
-    "TensorMapping",
-    "borrowed",
-    "open_options",
-    "open_source",
-    "open_target",
-]
+__all__ = ["Indexed", "NetworkTensors", "Shapes", "borrowed", "open_options", "open_source", "open_target"]

@@ -1,22 +1,26 @@
-"""What may stand where a verb takes a *source*: a network, a checkpoint on disk, a mapping of names to tensors."""
+"""What may stand where a verb takes a *source* or a *target*.
+
+A source is a network, a checkpoint on disk, or a mapping of names to tensors; a target is any of these, or names with
+shapes and no data.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import Any
 
-from ts_core.contract.nouns import CheckpointIndex, TensorInfo
+import numpy as np
+
+from ts_core.checkpoints import open_checkpoint, open_lazily
+from ts_core.contract.arrays import Array
+from ts_core.contract.nouns import CheckpointIndex, Parameter, Place, TensorInfo
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, TsError
 from ts_core.frameworks import parameters, to_numpy
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 _SMALL = 1 << 16  # bytes
 _KEPT = 16 << 20  # bytes in all: what they may take if the tensors are not in this machine's own memory
@@ -37,8 +41,6 @@ def open_source(source: object, **options: Any) -> LazyTensors:
     if isinstance(source, LazyTensors):
         return source
     if isinstance(source, str | os.PathLike):
-        from ts_core.checkpoints import open_lazily
-
         return open_lazily(source, **options)
     if isinstance(source, Mapping):
         return TensorMapping(source)
@@ -46,12 +48,9 @@ def open_source(source: object, **options: Any) -> LazyTensors:
 
 
 def open_options(parameter: str, options: object, source: object) -> dict[str, Any]:
-    """The options that a caller gave for opening a source, after a check.
+    """The options that a caller gave, as its `parameter`, for opening a source, after a check.
 
-    Args:
-        parameter: what the caller's parameter is called, for the message of an error.
-        options: a mapping of keyword arguments of :func:`ts_core.open_checkpoint`, or None.
-        source: what they are to be used for.
+    They are a mapping of keyword arguments of :func:`ts_core.open_checkpoint`, or None.
 
     Raises:
         ArgumentTypeError: they are no mapping.
@@ -61,8 +60,6 @@ def open_options(parameter: str, options: object, source: object) -> dict[str, A
         return {}
     if not isinstance(options, Mapping):
         raise ArgumentTypeError(f"{parameter} must be a dict, not {type(options).__name__}")
-    from ts_core.checkpoints import open_checkpoint
-
     known = [name for name, given in signature(open_checkpoint).parameters.items() if given.kind is given.KEYWORD_ONLY]
     unknown = [str(name) for name in options if name not in known]
     if unknown:
@@ -83,7 +80,51 @@ def borrowed(source: object, **options: Any) -> Iterator[LazyTensors]:
             tensors.close()
 
 
-class TensorMapping(LazyTensors):
+def open_target(target: object) -> AbstractContextManager[LazyTensors]:
+    """Any target, as lazily read tensors or as names and shapes.
+
+    Args:
+        target: a network, the path of a checkpoint, a mapping of names to tensors, a mapping of names to shapes, or
+            (name, shape) pairs.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+        CheckpointError: it is a path, and the file cannot be read.
+    """
+    shapes = _shapes(target)
+    return borrowed(target) if shapes is None else Shapes(shapes)
+
+
+def _shapes(target: object) -> dict[str, tuple[int, ...]] | None:
+    if isinstance(target, Mapping):
+        pairs = list(target.items())
+    elif isinstance(target, Iterable) and not isinstance(target, str) and not hasattr(target, "__fspath__"):
+        pairs = list(target) if isinstance(target, list | tuple) else []
+    else:
+        return None
+    if not pairs or not all(_is_named_shape(pair) for pair in pairs):
+        return None
+    return {name: tuple(int(size) for size in shape) for name, shape in pairs}
+
+
+def _is_named_shape(pair: Any) -> bool:
+    if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)):
+        return False
+    return isinstance(pair[1], tuple | list) and all(isinstance(size, int | np.integer) for size in pair[1])
+
+
+class Indexed(LazyTensors):
+    """Tensors whose index is known from the start."""
+
+    _index: CheckpointIndex
+
+    @property
+    def index(self) -> CheckpointIndex:
+        """Names, shapes and dtypes."""
+        return self._index
+
+
+class TensorMapping(Indexed):
     """A mapping of names to tensors of any framework, which are taken as arrays when they are asked for."""
 
     def __init__(self, tensors: Mapping[Any, Any]) -> None:
@@ -106,39 +147,40 @@ class TensorMapping(LazyTensors):
                 room -= array.nbytes
         self._index = CheckpointIndex(infos)
 
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names, shapes and dtypes."""
-        return self._index
-
     def read(self, name: str) -> Array:
         """One tensor as an array, sharing its memory where the framework allows."""
         kept = self._kept.get(name)
         return to_numpy(self._tensors[name]) if kept is None else kept
 
 
-class NetworkTensors(LazyTensors):
+class NetworkTensors(Indexed):
     """The persistent parameters and buffers of a network, under the names its framework writes into files."""
 
     def __init__(self, net: object) -> None:
         self.net = net
         self.parameters = parameters(net)
-        persistent = [parameter for parameter in self.parameters if parameter.persistent]
-        self._values = {parameter.name: parameter.value for parameter in persistent}
-        self._index = CheckpointIndex({p.name: TensorInfo(p.name, p.shape, p.dtype, _nbytes(p)) for p in persistent})
-
-    @property
-    def index(self) -> CheckpointIndex:
-        """Names, shapes and dtypes."""
-        return self._index
+        self._values = {p.name: p.value for p in self.parameters if p.persistent}
+        self._index = CheckpointIndex({p.name: _info(p) for p in self.parameters if p.persistent})
 
     def read(self, name: str) -> Array:
         """One parameter as an array, sharing its memory where the framework allows."""
         return to_numpy(self._values[name])
 
 
-def _nbytes(parameter: Any) -> int:
-    count = parameter.dtype.itemsize
-    for size in parameter.shape:
-        count *= size
-    return int(count)
+def _info(p: Parameter) -> TensorInfo:
+    place = Place(p.layer, p.kind, p.role, p.layout) if p.kind and p.role else None
+    return TensorInfo(p.name, p.shape, p.dtype, prod(p.shape) * p.dtype.itemsize, place)
+
+
+class Shapes(Indexed):
+    """Names and shapes without data; the dtype is taken to be float32."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        dtype = np.dtype(np.float32)
+        self._index = CheckpointIndex(
+            {name: TensorInfo(name, shape, dtype, prod(shape) * dtype.itemsize) for name, shape in shapes.items()}
+        )
+
+    def read(self, name: str) -> Array:
+        """Nothing to read."""
+        raise ArgumentTypeError(f"{name} is known by its shape only")

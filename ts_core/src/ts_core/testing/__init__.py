@@ -7,12 +7,12 @@ Needs pytest (``pip install "ts-core[testing]"``). A plug-in's tests contain one
         framework = "mine"
         ...
 
-``docs/writing-a-plugin.md`` leads through it step by step.
+``docs/writing-a-plugin.md`` leads through it step by step, ``docs/writing-a-format.md`` through :class:`FormatSuite`.
 """
 
 from __future__ import annotations
 
-from ts_core.testing._suite import FEATURES, FrameworkSuite, LayerCase, NetCase, public_classes
+from ts_core.testing._suite import FEATURES, FormatSuite, FrameworkSuite, LayerCase, NetCase, TraceCase, public_classes
 from ts_core.testing._vocabulary import vocabulary
 from ts_core.testing.reference import DEFINITIONS, EPSILON, WIDTH, Definition
 
@@ -22,9 +22,11 @@ __all__ = [
     "FEATURES",
     "WIDTH",
     "Definition",
+    "FormatSuite",
     "FrameworkSuite",
     "LayerCase",
     "NetCase",
+    "TraceCase",
     "public_classes",
     "vocabulary",
 ]

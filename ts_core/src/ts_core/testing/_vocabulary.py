@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ts_core.contract.layers import COUNTER, KINDS, OPTIMIZER, OPTIONAL, Kind
+from ts_core.contract.layers import COUNTER, GATES, KINDS, OPTIMIZER, OPTIONAL, Kind
 
 _MARKS = {OPTIONAL: "?", COUNTER: "#"}
 
 
 def vocabulary() -> str:
-    """Kinds, roles, ranks and settings of :data:`~ts_core.contract.layers.KINDS`, as two tables of Markdown.
+    """Kinds, roles, ranks, gates and settings of :data:`~ts_core.contract.layers.KINDS`, as tables of Markdown.
 
     Kinds that differ in the number of dimensions alone share a row, and so do those that have the same settings and no
     parameters.
@@ -28,6 +28,8 @@ def vocabulary() -> str:
             "A role with `?` may be missing, which makes another layer of it; one with `#` only counts.",
             "",
             *_table(("kind", "roles", "axes of the weight", "gates", "settings"), kinds),
+            "",
+            *_table(("gate", "meaning"), ((f"`{letter}`", meaning) for letter, meaning in GATES.items())),
             "",
             *_table(("setting", "meaning"), ((f"`{name}`", meaning) for name, meaning in sorted(settings))),
         ]

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ts_core.commit import replacing
+from ts_core.contract.arrays import Array
 from ts_core.conversion import ConversionReport, transfer
 from ts_core.frameworks import fix_random, gradients
 from ts_core.widget._losses import loss_compare
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
 
 __all__ = ["fix_random", "get_pt_grads", "load_ms_weight2net", "loss_compare", "object_dump", "object_load"]
 

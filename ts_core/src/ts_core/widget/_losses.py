@@ -7,15 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ts_core.errors import ArgumentError, ArgumentTypeError, FrameworkMissingError
 from ts_core.log import user_logger
 
-if TYPE_CHECKING:
-    Losses = np.ndarray[Any, np.dtype[np.float64]]
+Losses = np.ndarray[Any, np.dtype[np.float64]]
 
 _KEYS = ("path", "loss_tag", "label")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|(?i:[-+]?\b(?:nan|inf)\b)")
@@ -45,7 +44,10 @@ def loss_compare(
         ArgumentTypeError: a file is not a dict of str.
         ArgumentError: a key is missing, a file is not there or holds no loss, or the labels are equal.
     """
-    figures = _matplotlib()
+    try:
+        from matplotlib import figure as figures
+    except ImportError as problem:
+        raise FrameworkMissingError('loss_compare needs matplotlib: pip install "ts-core[plot]"') from problem
     files = {"left_file": left_file, "right_file": right_file}
     for parameter, file in files.items():
         _check(parameter, file)
@@ -59,7 +61,10 @@ def loss_compare(
         counts = ", ".join(f"{label}: {len(found)}" for label, found in zip(labels, losses, strict=True))
         user_logger().warning("[*User Warning*] The logs hold different numbers of losses (%s).", counts)
     errors = losses[0][:steps] - losses[1][:steps]
-    worst = {"max absolute error": _largest(np.abs(errors)), "max relative error": _relative(errors, losses[1][:steps])}
+    worst = {
+        "max absolute error": float(np.abs(errors).max()),
+        "max relative error": _relative(errors, losses[1][:steps]),
+    }
 
     _FOLDER.mkdir(exist_ok=True)
     for name, found in zip(names, losses, strict=True):
@@ -69,14 +74,6 @@ def loss_compare(
     _draw(figures, "loss_compare.png", title, dict(zip(labels, losses, strict=True)))
     _draw(figures, "error.png", title, {f"{labels[0]} − {labels[1]}": errors})
     return worst
-
-
-def _matplotlib() -> Any:
-    try:
-        from matplotlib import figure
-    except ImportError as problem:
-        raise FrameworkMissingError('loss_compare needs matplotlib: pip install "ts-core[plot]"') from problem
-    return figure
 
 
 def _check(parameter: str, file: object) -> None:
@@ -109,14 +106,10 @@ def _losses(parameter: str, file: Mapping[str, Any]) -> Losses:
     return np.array(found)
 
 
-def _largest(values: Losses) -> float:
-    return float(values.max())
-
-
 def _relative(errors: Losses, reference: Losses) -> float:
     """Max |error| ÷ |reference|; 0 where both are 0, infinite where only the reference is."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _largest(np.where(errors == 0, 0.0, np.abs(errors) / np.abs(reference)))
+        return float(np.where(errors == 0, 0.0, np.abs(errors) / np.abs(reference)).max())
 
 
 def _write_csv(name: str, rows: Iterable[tuple[object, ...]]) -> None:

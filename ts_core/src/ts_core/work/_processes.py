@@ -21,12 +21,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 import ts_core
+from ts_core.contract.arrays import Array
 from ts_core.contract.byte_sources import MappedFile, place_of
 from ts_core.log import LOGGER
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
+Ints = tuple[int, ...]
 
 SHARE = 1 << 29  # bytes to be read for which one more process is worth its start
 
@@ -157,14 +158,7 @@ class _Pickler(pickle.Pickler):
         return _array, (file.path, file.identity, offset, subject.shape, subject.strides, subject.dtype)
 
 
-def _array(
-    path: str,
-    identity: tuple[int, ...],
-    offset: int,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-    dtype: np.dtype[Any],
-) -> Array:
+def _array(path: str, identity: Ints, offset: int, shape: Ints, strides: Ints, dtype: np.dtype[Any]) -> Array:
     """An array where it lies in its file. Raises FileNotFoundError when there is another file of that name now."""
     file = _mapped(path)
     if file.identity != identity:

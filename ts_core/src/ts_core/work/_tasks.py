@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from ts_core.errors import ArgumentError, ArgumentTypeError, TsError, WorkerWarning, warn
 from ts_core.work._processes import Crew
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -47,8 +45,6 @@ def run(
     if executor is None and (threads == 1 or len(head) < 2):
         yield from map(do, chain(head, todo))
         return
-
-    from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ThreadPoolExecutor, wait
 
     with ExitStack() as ours:  # left by Ctrl-C as well: what has not begun is dropped, what has ends within a task
         pool, limit, crew = executor, _PENDING, None
@@ -99,22 +95,12 @@ def processors() -> int:
 
 def shares_memory(executor: Executor | None) -> bool:
     """Whether who does the tasks sees the objects of this process."""
-    if executor is None:
-        return True
-    from concurrent.futures import ThreadPoolExecutor
-
-    return isinstance(executor, ThreadPoolExecutor)
+    return executor is None or isinstance(executor, ThreadPoolExecutor)
 
 
 @contextmanager
 def progress_bar(total: int, unit: str, shown: bool | None) -> Iterator[Callable[[], object]]:
-    """A function to call after each of so many steps, which moves a bar on stderr.
-
-    Args:
-        total: how many steps.
-        unit: what a step is.
-        shown: whether there is a bar; None: when stderr is a terminal.
-    """
+    """A function to call after each step, which moves a bar on stderr; with a `shown` of None if it is a terminal."""
     if sys.stderr is None or not (sys.stderr.isatty() if shown is None else shown):  # None: a program without a console
         yield lambda: None
         return

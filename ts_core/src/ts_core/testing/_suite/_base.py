@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -11,16 +12,28 @@ import numpy as np
 import pytest
 
 import ts_core as ts
+from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import Parameter
-from ts_core.testing._suite._cases import LayerCase, NetCase
+from ts_core.contract.tracing import leaves
+from ts_core.testing._suite._cases import LayerCase, NetCase, TraceCase
 from ts_core.testing._suite._promises import dtype_called, kept, promise
 from ts_core.testing.reference import DEFINITIONS
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+_FILES = "fill in framework_file and framework_load, or declare `framework files` absent with a reason"
+
+
 class Suite:
     """What the author fills in, and helpers of the tests."""
+
+    def __init_subclass__(cls) -> None:
+        """No test of the suite ends in a traceback: what a plug-in raises breaks the promise of the test."""
+        if cls.__module__.startswith(__name__.rpartition(".")[0]):
+            for name, member in list(vars(cls).items()):
+                if name.startswith("test_"):
+                    setattr(cls, name, kept(member))
 
     #: the module that the entry point names, ``"ts_torch"``
     plugin: ClassVar[str]
@@ -34,6 +47,8 @@ class Suite:
     zero_copy: ClassVar[tuple[str, ...]]
     #: features of :data:`FEATURES` that the framework does not have → why
     absent: ClassVar[Mapping[str, str]] = {}
+    #: whether networks are instances of a class that `framework_info` names; not so where anything may be a network
+    claims_networks: ClassVar[bool] = True
     #: public names of layer classes with parameters that have no rule → why
     gaps: ClassVar[Mapping[str, str]] = {}
     #: classes of rules that no layer case proves → why
@@ -53,6 +68,18 @@ class Suite:
     def without_dense_array(self) -> Iterable[object]:
         """Tensors that no dense array can hold: sparse, quantised, abstract."""
         raise NotImplementedError
+
+    def at(self, net: Any, path: str) -> object:
+        """What is at a path of a network, through attributes and items; None when there is nothing."""
+        for part in path.split(".") if path else ():
+            if hasattr(net, part):
+                net = getattr(net, part)
+                continue
+            try:
+                net = net[int(part) if part.isdigit() else part]
+            except (LookupError, TypeError):
+                return None
+        return net
 
     def nets(self) -> Iterable[NetCase]:
         """Networks that show, between them, nesting, an order that is not alphabetical, a buffer and a tied tensor."""
@@ -82,11 +109,57 @@ class Suite:
         """The gradient of ``sum(watch(x) ** 2)`` with respect to ``x``, a tensor with the values of `array`."""
         raise NotImplementedError
 
+    def trace_nets(self) -> Iterable[TraceCase]:
+        """Networks of the framework's own layers, and what is called in them.
+
+        Between them: nested layers, a layer that is called twice, one that returns a tuple and one that returns a dict,
+        an input by keyword, something that computes otherwise in training, and a layer that raises. Each call matters
+        to what the network returns, smoothly, and no layer uses itself what it returns.
+        """
+        return ()
+
+    def trace_loss(self, output: Any) -> Any:
+        """A scalar tensor made of what a network of :meth:`trace_nets` returns: the sum of all squares."""
+        return sum((leaf * leaf).sum() for _, leaf in leaves(output) if hasattr(leaf, "shape"))
+
+    def state(self, net: Any) -> dict[str, object]:
+        """What a run has to leave as it was, by any name: modes, hooks, flags, which parameters have a gradient.
+
+        Here: every attribute of a layer that is a plain value, and the length of every one that is a list or dict,
+        where there is anything to tell.
+        """
+        found: dict[str, object] = {}
+        for layer in self.hook("iter_layers")(net) or ():
+            for name, value in getattr(layer.layer, "__dict__", {}).items():
+                if isinstance(value, bool | int | str | None):
+                    found[f"{layer.path}.{name}"] = value
+                elif isinstance(value, dict | list | tuple):
+                    found[f"len({layer.path}.{name})"] = len(value)
+        for raw in self.hook("iter_parameters")(net) or ():
+            found[f"{raw.path}, trainable"] = raw.trainable
+            found[f"{raw.path}.grad"] = type(getattr(raw.tensor, "grad", None)).__name__
+        return {place: value for place, value in found.items() if value}
+
+    def framework_file(self, net: Any, path: Path) -> None:
+        """Write a network to a file by the framework's own means, in the format that the suffix stands for."""
+        raise NotImplementedError(_FILES)
+
+    def framework_load(self, path: Path) -> Mapping[str, Array]:
+        """Read a file by the framework's own means: name → array, for every tensor in it."""
+        raise NotImplementedError(_FILES)
+
     def random(self) -> Array:
         """Some numbers from the framework's global random generator."""
         raise NotImplementedError
 
     # Helpers
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The classes that the plug-in claims, and those of the frameworks whose tensors are also its own."""
+        info: FrameworkInfo = self.hook("framework_info")()
+        others = (other.classes for other in ts.plugins() if other.name in info.shares)
+        return sum(others, info.classes)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test for each dtype, network, layer and hook."""
@@ -97,6 +170,11 @@ class Suite:
         if "format" in metafunc.fixturenames:
             written = [format.name for info in ts.plugins() for format in info.formats if format.create]
             metafunc.parametrize("format", ["safetensors", "npz", *written])
+        if "trace_case" in metafunc.fixturenames:
+            metafunc.parametrize("trace_case", [] if "trace" in self.absent else list(self.trace_nets()))
+        if "own_format" in metafunc.fixturenames:
+            own = [format for info in ts.plugins() if info.name == self.framework for format in info.formats]
+            metafunc.parametrize("own_format", own, ids=lambda format: format.name)
         for name, cases in (("layer_case", self.layers()), ("defined_case", self.layers())):
             if name in metafunc.fixturenames:
                 chosen = [case for case in cases if name == "layer_case" or (case.kind in DEFINITIONS and case.runs)]
@@ -112,7 +190,12 @@ class Suite:
         function: Callable[..., Any] | None = getattr(self.module, name, None)
         promise(function is not None, f"{self.plugin} implements {name}, or declares the feature absent")
         assert function is not None
-        return function
+
+        def asked_hook(*arguments: object, hook: str = name) -> Any:
+            answer = function(*arguments)
+            return list(answer) if isinstance(answer, Iterator) else answer  # what it raises while it yields counts
+
+        return asked_hook
 
     def need(self, feature: str, hook: str | None = None) -> None:
         """Skip the test when the feature is declared absent; fail it when the plug-in has the hook all the same."""
@@ -138,14 +221,13 @@ class Suite:
 
     def load(self, net: Any, arrays: Mapping[str, Array]) -> Any:
         """Load arrays by name, through the core; the network that holds them."""
-        text = "load_parameters takes arrays of the shapes that a network tells, and answers the network"
-        answer = kept(text, lambda: ts.load_parameters(net, arrays).network)
-        promise(type(answer) is type(net), text, f"{answer!r}")
+        answer = ts.load_parameters(net, arrays).network
+        promise(type(answer) is type(net), "load_parameters answers the network that holds the arrays", f"{answer!r}")
         return answer
 
     def parameters(self, net: object) -> list[Parameter]:
         """What the core makes of `iter_parameters`, `iter_layers` and `layer_rules`."""
-        return kept("iter_parameters and iter_layers read the framework's networks", lambda: ts.parameters(net))
+        return ts.parameters(net)
 
     def values(self, net: object) -> dict[str, Array]:
         """Name → a copy of the array of every persistent parameter."""

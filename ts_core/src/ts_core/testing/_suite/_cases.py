@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
+
+from ts_core.contract.tracing import Inputs
 
 #: What a framework may lack, and its plug-in then declares in :attr:`FrameworkSuite.absent`.
 FEATURES: Mapping[str, str] = {
@@ -17,6 +21,9 @@ FEATURES: Mapping[str, str] = {
     "tied": "a network can use one tensor in several places",
     "views": "a tensor can be a strided view of another one",
     "file format": "the framework has a checkpoint format of its own",
+    "framework files": "the framework itself reads and writes the formats of its plug-in where the suite runs",
+    "trace": "a network can be run and each call of a layer observed",
+    "trace gradients": "gradients with respect to what goes in and out of each call can be had",
 }
 
 
@@ -52,6 +59,24 @@ class LayerCase:
     runs: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class TraceCase:
+    """A network that is run, and the calls of its layers.
+
+    Attributes:
+        make: a new network with parameters of its own at each call.
+        inputs: what it is run on.
+        calls: (path of the layer, number of the call inside which it happens) in the order in which calls begin, the
+            network's own first: ``("", None)``. Numbers count from 0. A layer at several places has its first path.
+        fails: the path of the layer that raises; `calls` are then those that begin before.
+    """
+
+    make: Callable[[], object]
+    inputs: Inputs
+    calls: Sequence[tuple[str, int | None]]
+    fails: str | None = None
+
+
 def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = ()) -> list[type]:
     """The layer classes that a module offers under public names.
 
@@ -63,9 +88,11 @@ def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = 
     """
     members = (member for name, member in inspect.getmembers(namespace, inspect.isclass) if not name.startswith("_"))
     classes = {cls: None for cls in members if issubclass(cls, base) and cls is not base}  # under each name, once
-    return [cls for cls in classes if not creating or _source_has(cls, base, creating)]
+    words = tuple(creating)
+    return [cls for cls in classes if not words or _source_has(cls, base, words)]  # type: ignore[arg-type]  # mypy fears unhashable metaclasses
 
 
-def _source_has(cls: type, base: type, words: Sequence[str]) -> bool:
+@functools.cache
+def _source_has(cls: type[Any], base: type[Any], words: tuple[str, ...]) -> bool:
     sources = (inspect.getsource(ancestor) for ancestor in cls.__mro__ if ancestor not in base.__mro__)
     return any(word in source for source in sources for word in words)

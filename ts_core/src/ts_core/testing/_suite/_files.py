@@ -13,7 +13,7 @@ from ts_core.contract.byte_sources import MappedFile
 from ts_core.errors import UnsupportedDtypeError
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import NetCase
-from ts_core.testing._suite._promises import promise, same, unchanged
+from ts_core.testing._suite._promises import promise, same, suffix_of, unchanged
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -28,7 +28,7 @@ class FileTests(Suite):
         if not formats:
             self.need("file format")
         for format in formats:
-            path = tmp_path / f"file{format.suffixes[0]}"
+            path = tmp_path / f"file{suffix_of(format)}"
             path.write_bytes(content)
             try:
                 answer = format.sniff(MappedFile(path))

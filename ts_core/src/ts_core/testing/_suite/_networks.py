@@ -47,6 +47,15 @@ class NetworkTests(Suite):
         paths = [each.path for each in found]
         promise(len(set(paths)) == len(paths), "iter_parameters yields each path once", f"{paths}")
 
+    def test_paths(self, net_case: NetCase) -> None:
+        """A path leads to its layer, or tensor, from the network, by attributes and items (or as :meth:`at` goes)."""
+        net = net_case.make()
+        for layer in self.hook("iter_layers")(net) or ():
+            promise(self.at(net, layer.path) is layer.layer, "the path of a Layer leads to it", f"{layer.path!r}")
+        for raw in self.hook("iter_parameters")(net) or ():
+            text = "the path of a RawParameter leads to its tensor"
+            promise(self.at(net, raw.path) is raw.tensor, text, f"{raw.path!r} leads elsewhere, or nowhere")
+
     def test_parameters(self, net_case: NetCase) -> None:
         """Every parameter and buffer, in definition order, with its layer, kind and role."""
         found = [(p.name, p.layer, p.kind, p.role) for p in self.parameters(net_case.make())]

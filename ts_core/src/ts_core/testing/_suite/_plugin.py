@@ -14,11 +14,27 @@ import ts_core as ts
 from ts_core.contract.framework_info import FrameworkInfo
 from ts_core.contract.nouns import CONTRACT_VERSION
 from ts_core.contract.recognition import is_instance
+from ts_core.contract.tracing import Inputs
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import FEATURES
-from ts_core.testing._suite._promises import promise
+from ts_core.testing._suite._promises import promise, told
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Lookalike:
+    """Not a tensor of the framework, although it can do much of what a tensor does."""
+
+    shape, dtype = (2,), "float32"
+
+    def numpy(self) -> Array:
+        """As torch and TensorFlow have it."""
+        return np.zeros(2, np.float32)
+
+    asnumpy = detach = cpu = numpy  # as others have it
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Array:
+        return self.numpy()
 
 
 class PluginTests(Suite):
@@ -59,10 +75,28 @@ class PluginTests(Suite):
         promise(info.name == self.framework, "framework_info has the framework's name", info.name)
         promise(info.contract <= CONTRACT_VERSION, "the contract it was written for exists", str(info.contract))
         tensor = self.tensor(self.numbers("float32"))
-        promise(is_instance(tensor, *info.classes), "the class of tensors is claimed", f"{type(tensor)}")
-        for case in self.nets():
+        text = "the class of tensors is in FrameworkInfo.classes, or of a framework that is named in shares"
+        promise(is_instance(tensor, *self.claimed), text, f"{type(tensor)}")
+        for case in self.nets() if self.claims_networks else ():
             net = case.make()
-            promise(is_instance(net, *info.classes), "the class of networks is claimed", f"{type(net).__mro__}")
+            text = "the class of networks is in FrameworkInfo.classes, or claims_networks = False"
+            promise(is_instance(net, *info.classes), text, f"{type(net).__mro__}")
+
+    def test_compilers(self) -> None:
+        """`graph_function` knows its two verbs at most; `hide_from_compiler` answers a function that does the same."""
+        graph_function = getattr(self.module, "graph_function", None)
+        for verb in ("save", "save_grad", "no such verb") if graph_function else ():
+            answer = self.hook("graph_function")(verb)
+            promise(
+                answer is None or callable(answer), "graph_function answers a function or None", f"{verb}: {answer!r}"
+            )
+            promise(answer is None or verb != "no such verb", "graph_function answers None to a verb it does not know")
+        if hasattr(self.module, "hide_from_compiler"):
+            hidden = self.hook("hide_from_compiler")(lambda *given, **named: (given, named))
+            promise(hidden is None or callable(hidden), "hide_from_compiler answers a function or None", f"{hidden!r}")
+            answer = hidden(1, two=2) if hidden else ((1,), {"two": 2})
+            text = "what hide_from_compiler answers takes what the function takes, and answers what it answers"
+            promise(answer == ((1,), {"two": 2}), text, f"{answer!r}")
 
     def test_features(self) -> None:
         """What is declared absent is a feature that the suite knows, with a reason."""
@@ -72,7 +106,7 @@ class PluginTests(Suite):
 
     @pytest.mark.parametrize(
         "stranger",
-        [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2)],
+        [object(), "text", 2.5, None, [1, 2], {"a": 1}, np.zeros(2), Lookalike()],
         ids=lambda stranger: type(stranger).__name__,
     )
     def test_strangers(self, stranger: object) -> None:
@@ -84,19 +118,20 @@ class PluginTests(Suite):
             "load_parameters": (stranger, {}),
             "extract_gradients": (stranger, None),
             "on_gradient": (stranger, lambda gradient: None),
+            "trace_network": (stranger, Inputs(), None, False, None),
         }
         for hook, arguments in questions.items():
             if hasattr(self.module, hook):
                 try:
                     answer = self.hook(hook)(*arguments)
                 except Exception as problem:
-                    answer = problem
+                    answer = told(problem)
                 promise(answer is None, f"{hook} answers None to a stranger", f"{stranger!r}: {answer!r}")
 
     def test_namesakes(self) -> None:
         """A class that is only called like one of the framework's is a stranger."""
-        for claimed in self.hook("framework_info")().classes:
-            namesake = type(claimed.rpartition(".")[2], (), {"__module__": "somewhere.else"})()
+        for claimed in self.claimed:
+            namesake = type(claimed.rpartition(".")[2], (Lookalike,), {"__module__": "somewhere.else"})()
             for hook in ("tensor_to_numpy", "iter_layers", "iter_parameters"):
                 promise(self.hook(hook)(namesake) is None, f"{hook} tells classes by their package", claimed)
 

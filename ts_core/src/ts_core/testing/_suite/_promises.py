@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import ts_core
+from ts_core.contract import hooks
+from ts_core.contract.formats import Format
+from ts_core.errors import PluginError
+
 Array = np.ndarray[Any, np.dtype[Any]]
-Answer = TypeVar("Answer")
+
+HOOKS = frozenset(name for name, member in vars(hooks).items() if hasattr(member, f"{hooks.PROJECT}_spec"))
 
 
 def promise(kept: bool, promise: str, detail: str | None = "") -> None:
@@ -18,13 +28,31 @@ def promise(kept: bool, promise: str, detail: str | None = "") -> None:
         pytest.fail(f"broken promise: {promise}" + (f"\n  {detail}" if detail else ""), pytrace=False)
 
 
-def kept(text: str, function: Callable[[], Answer]) -> Answer:
-    """What the function answers; an exception breaks the promise."""
-    try:
-        return function()
-    except Exception as problem:
-        reason = f"{type(problem).__name__}: {problem}"
-    return pytest.fail(f"broken promise: {text}\n  {reason}", pytrace=False)
+def kept(test: Callable[..., None]) -> Callable[..., None]:
+    """A test in which an exception breaks the promise of the docstring, and says where it was raised."""
+
+    @functools.wraps(test)
+    def guarded(*arguments: Any, **named: Any) -> None:
+        try:
+            return test(*arguments, **named)
+        except Exception as problem:
+            reason = told(problem)
+        return promise(False, " ".join((inspect.getdoc(test) or test.__name__).split()), reason)
+
+    return guarded
+
+
+def told(problem: Exception) -> str:
+    """An exception with the hook that raised it, and the line: the innermost one that is not of the core."""
+    core = str(Path(ts_core.__file__).parent)
+    hook = place = ""
+    cause = problem.__cause__ if isinstance(problem, PluginError) else None
+    root = cause if isinstance(cause, Exception) else problem
+    for frame, line in (*traceback.walk_tb(problem.__traceback__), *traceback.walk_tb(root.__traceback__)):
+        name, file = frame.f_code.co_name, frame.f_code.co_filename
+        hook = frame.f_locals["hook"] if name == "asked_hook" else name if name in HOOKS else hook
+        place = place if file.startswith((core, "<")) else f" ({Path(file).name}, line {line})"
+    return f"{f'{hook} raised ' if hook else ''}{type(root).__name__}: {root}{place}"
 
 
 def same(actual: object, expected: Array, text: str) -> None:
@@ -33,7 +61,19 @@ def same(actual: object, expected: Array, text: str) -> None:
     assert isinstance(actual, np.ndarray)
     promise(actual.dtype == expected.dtype, text, f"dtype {actual.dtype} instead of {expected.dtype}")
     promise(actual.shape == expected.shape, text, f"shape {actual.shape} instead of {expected.shape}")
-    promise(actual.tobytes() == expected.tobytes(), text, f"{actual.ravel()[:6]} instead of {expected.ravel()[:6]}")
+    if actual.tobytes() != expected.tobytes():
+        promise(False, text, difference(actual, expected))
+
+
+def difference(actual: Array, expected: Array) -> str:
+    """Where the bits of two arrays of one shape and dtype differ first, and in how many elements."""
+    one, other = (np.frombuffer(each.tobytes(), f"V{each.itemsize}") for each in (actual, expected))
+    differing = np.flatnonzero(one != other)
+    first = tuple(int(index) for index in np.unravel_index(differing[0], actual.shape))
+    return (
+        f"at {list(first)}: {actual[first]} instead of {expected[first]}; "
+        f"{len(differing)} of {actual.size} elements differ"
+    )
 
 
 def unchanged(after: Mapping[str, Array], before: Mapping[str, Array], text: str) -> None:
@@ -48,7 +88,7 @@ def raises(error: type[Exception], text: str, function: Callable[..., object], *
         promise(bool(str(problem)), f"{text}, with a message")
         return
     except Exception as problem:
-        promise(False, text, f"{type(problem).__name__}: {problem}")
+        promise(False, text, told(problem))
     promise(False, text, f"it answered {answer!r}")
 
 
@@ -69,6 +109,10 @@ def special_values(dtype: np.dtype[Any]) -> Array:
         return np.array([limits.min, 0, 1, limits.max], dtype)
     odd = np.array([0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 1e-40, 3e38])
     return odd.astype(dtype)
+
+
+def suffix_of(format: Format) -> str:
+    return next(iter(format.suffixes), "")
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
