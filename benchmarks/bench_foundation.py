@@ -18,7 +18,7 @@ def figures() -> Iterator[Figure]:
         subprocess.run([sys.executable, "-c", code], check=True)
 
     ratio, detail = paired_ratio(lambda: run("import ts_core"), lambda: run("import numpy"), runs=10)
-    yield Figure("import ts_core ÷ import numpy (whole process)", ratio, 1.5, detail)
+    yield Figure("import ts_core ÷ import numpy (whole process)", ratio, 1.3, detail)
 
     import mindspore
     import torch

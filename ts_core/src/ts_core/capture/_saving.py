@@ -12,7 +12,6 @@ from ts_core.capture._verb import Verb
 from ts_core.contract.naming import Place, base_name, check_output_mode, full_suffix, leaf_name, leaves, shown
 from ts_core.contract.saved_files import emit, no_gradient_warning
 from ts_core.errors import CaptureError, TsError, UnsupportedTensorError
-from ts_core.frameworks import no_plugin, registry, to_numpy
 
 if TYPE_CHECKING:
     from ts_core.contract.arrays import Array
@@ -91,6 +90,8 @@ def save_grad(
     Raises:
         As :func:`save`; errors of writing come out of the backward pass.
     """
+    from ts_core.frameworks import no_plugin, registry
+
     base, suffix = base_name(file), full_suffix(suffix, rank)
     check_output_mode(output_mode)
 
@@ -112,6 +113,8 @@ def _put_out(base: str, data: object, suffix: str, output_mode: str) -> None:
 
 
 def _array(place: Place, leaf: object) -> Array:
+    from ts_core.frameworks import to_numpy  # the room of plug-ins is a heavy import for `import ts_core`
+
     try:
         array = to_numpy(leaf)
     except TsError as problem:

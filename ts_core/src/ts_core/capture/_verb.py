@@ -12,8 +12,6 @@ import types
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from ts_core.frameworks import registry
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,6 +47,8 @@ class Verb(Generic[P, R]):
 
     @property
     def _in_graph(self) -> Callable[..., Any]:
+        from ts_core.frameworks import registry
+
         verb = self._function.__name__
         function = registry().first("graph_function", verb, verb=verb)
         if function is None:
@@ -58,6 +58,8 @@ class Verb(Generic[P, R]):
 
 def _hidden() -> Callable[..., Any] | None:
     """``Verb._run`` as a tracing compiler lets it be; None while there is none."""
+    from ts_core.frameworks import registry  # a heavy import for `import ts_core`
+
     hidden: Callable[..., Any] | None = registry().first("hide_from_compiler", Verb, function=Verb._run)
     return hidden
 
