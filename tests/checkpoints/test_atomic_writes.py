@@ -1,13 +1,12 @@
 """A file appears whole or not at all: full disks, limits, read-only folders, killed processes."""
 
+import json
 import os
-import random
 import resource
 import signal
 import stat
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -161,33 +160,45 @@ def test_a_long_name(tmp_path, same):
     same(OLD, ts.open_checkpoint(_saved(OLD, path)))
 
 
+# Kills itself before its nth call of a function, so that the moments are spread over the work however fast the machine
+# is; with n = 0 it ends by itself and tells how many calls there were.
 CONVERSIONS = """
-import sys, ts_core as ts
+import json, os, signal, sys, ts_core as ts
+source, path, options, times, last = sys.argv[1:]
+options, calls, last = json.loads(options), 0, int(last)
 ts.convert
-print("ready", flush=True)
-while True:
-    ts.convert(sys.argv[1], sys.argv[2], progress=False)
+def count(frame, event, argument):
+    global calls
+    calls += event in ("call", "c_call")
+    if calls == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.setprofile(count)
+for _ in range(int(times)):
+    ts.convert(source, path, progress=False, **options)
+sys.setprofile(None)
+print(calls)
 """
 
 
-def test_killed_at_any_moment(tmp_path, same):
-    """Twenty times: the destination is the old file or a complete new one, and can be written again."""
+def _converting(source, path, times=1, last=0, **options):
+    command = [sys.executable, "-c", CONVERSIONS, source, path, json.dumps(options), times, last]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+
+
+def _moments(calls, count):
+    """Evenly spread over ``calls`` calls."""
+    return [1 + calls * (2 * turn + 1) // (2 * count) for turn in range(count)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_killed_at_any_moment(suffix, tmp_path, same):
+    """In the first conversion or the second: the destination is old or complete, and can be written again."""
     tensors = {f"t{n}": np.full((256, 1024), n, np.float32) for n in range(24)}
-    source = _saved(tensors, tmp_path / "source.pth")
-    start = time.perf_counter()
-    ts.convert(source, tmp_path / "timed.pth", progress=False)
-    longest = 4 * (time.perf_counter() - start)  # so that some are killed in their first conversion, and some later
-    chance = random.Random(0)
+    source, path = _saved(tensors, tmp_path / "source.pth"), tmp_path / f"x{suffix}"
     outcomes = set()
-    for turn in range(20):
-        suffix = SUFFIXES[turn % len(SUFFIXES)]
-        path = _saved(OLD, tmp_path / f"x{suffix}")
-        with subprocess.Popen(
-            [sys.executable, "-c", CONVERSIONS, str(source), str(path)], stdout=subprocess.PIPE, text=True
-        ) as process:
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, longest))
-            process.send_signal(signal.SIGKILL)
+    for moment in _moments(int(_converting(source, path, times=2).stdout), 6):
+        _saved(OLD, path)
+        assert _converting(source, path, times=2, last=moment).returncode == -signal.SIGKILL
         with ts.open_checkpoint(path) as checkpoint:
             outcomes.add("old" in checkpoint)
             same(OLD if "old" in checkpoint else tensors, checkpoint)
@@ -202,20 +213,12 @@ def test_killed_while_writing_shards(tmp_path, same):
     """The index takes its name last: with it, everything is there."""
     tensors = {f"t{n}": np.full((64, 1024), n, np.float32) for n in range(24)}
     source = _saved(tensors, tmp_path / "source.pth")
-    code = CONVERSIONS.replace("progress=False", "progress=False, max_shard_size='1MB'").replace(
-        "while True", "if True"
-    )
-    chance = random.Random(1)
-    for turn in range(8):
-        folder = tmp_path / str(turn)
+    calls = int(_converting(source, tmp_path / "x.safetensors", max_shard_size="1MB").stdout)
+    for moment in _moments(calls, 8):
+        folder = tmp_path / str(moment)
         folder.mkdir()
         path = folder / "x.safetensors"
-        with subprocess.Popen(
-            [sys.executable, "-c", code, str(source), str(path)], stdout=subprocess.PIPE, text=True
-        ) as process:
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.08))
-            process.send_signal(signal.SIGKILL)
+        assert _converting(source, path, last=moment, max_shard_size="1MB").returncode == -signal.SIGKILL
         if (folder / "x.safetensors.index.json").exists():
             same(tensors, ts.open_checkpoint(folder))
         else:
