@@ -25,7 +25,8 @@ HOOKS = frozenset(name for name, member in vars(hooks).items() if hasattr(member
 def promise(kept: bool, promise: str, detail: str | None = "") -> None:
     """Fail the test with the promise that was broken."""
     if not kept:
-        pytest.fail(f"broken promise: {promise}" + (f"\n  {detail}" if detail else ""), pytrace=False)
+        text = f"broken promise: {promise}" + (f"\n  {detail}" if detail else "")
+        raise pytest.fail.Exception(text, pytrace=False) from None  # what was caught before is in the detail
 
 
 def kept(test: Callable[..., None]) -> Callable[..., None]:
@@ -53,6 +54,17 @@ def told(problem: Exception) -> str:
         hook = frame.f_locals["hook"] if name == "asked_hook" else name if name in HOOKS else hook
         place = place if file.startswith((core, "<")) else f" ({Path(file).name}, line {line})"
     return f"{f'{hook} raised ' if hook else ''}{type(root).__name__}: {root}{place}"
+
+
+def slope(loss: Callable[[Array], float], array: Array, position: tuple[int, ...], step: float) -> tuple[float, float]:
+    """The central difference of a loss by one element, and by how much the rounding of float32 may put it off."""
+    around = []
+    for sign in (1, -1):
+        moved = array.copy()
+        moved[position] += sign * step
+        around.append(loss(moved))
+    rounding = 8 * float(np.finfo(np.float32).eps) * max(map(abs, around))
+    return (around[0] - around[1]) / (2 * step), rounding / step
 
 
 def same(actual: object, expected: Array, text: str) -> None:
