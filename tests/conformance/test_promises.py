@@ -1,4 +1,4 @@
-"""What the tests of the suite share: how a derivative is estimated, and which classes of a framework make parameters."""
+"""What the tests of the suite share: how a derivative is estimated, and which classes make parameters."""
 
 import types
 
