@@ -32,9 +32,10 @@ class Net:
         return [Layer("", self), Layer("inner", self.inner)]
 
     def run(self, calls, x, *, scale=1):
-        return calls.around(
-            self, lambda x, scale: calls.around(self.inner, self.inner.run, (x,), {}) * scale, (x,), {"scale": scale}
-        )
+        def run(x, scale):
+            return calls.around(self.inner, self.inner.run, (x,), {}) * scale
+
+        return calls.around(self, run, (x,), {"scale": scale})
 
 
 class Inner:
@@ -54,6 +55,13 @@ def test_what_stands_around_a_call():
         ("leave", "inner", 3),
         ("leave", "", 30),
     ]
+
+
+def test_what_is_no_layer_of_the_network_runs_untold():
+    net, observer = Net(), Recorder()
+    with Calls(net.layers(), observer) as calls:
+        assert calls.around(Inner(), net.inner.run, (2,), {}) == 3
+    assert not observer.seen
 
 
 def test_an_answer_goes_on_in_place_of_the_output():

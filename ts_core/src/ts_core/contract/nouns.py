@@ -32,6 +32,10 @@ class Layer:
     path: str
     layer: object = field(repr=False)
 
+    def inside(self, local: str) -> str:
+        """The path of what is called so inside this layer: ``Layer("stem.fc", …).inside("weight")``."""
+        return f"{self.path}.{local}" if self.path else local
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawParameter:

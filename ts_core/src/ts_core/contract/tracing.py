@@ -143,7 +143,9 @@ class Calls:
     def around(
         self, layer: object, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        """The call itself, between the two: for a framework without hooks."""
+        """The call itself, between the two: for a framework without hooks. A stranger to the network is not told of."""
+        if id(layer) not in self._first:
+            return function(*args, **kwargs)
         self.before(layer, args, kwargs)
         output = None
         try:
