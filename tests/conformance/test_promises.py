@@ -20,6 +20,11 @@ def test_a_large_loss_in_float32_puts_a_slope_off_by_no_more_than_is_said(offset
         assert rounding <= 1e-4 * max(abs(offset), 10)
 
 
+def test_a_bend_is_no_slope():
+    numeric, _ = slope(lambda x: float(1e3 * x**3 + x**4 - x), np.array(0.0), (), 1e-2)  # two points see -0.9
+    assert numeric == pytest.approx(-1)
+
+
 class Base:
     pass
 

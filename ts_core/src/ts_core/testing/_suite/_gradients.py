@@ -12,7 +12,7 @@ from ts_core.testing._suite._promises import promise, same, slope
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_STEP = 1e-2  # of central differences
+_STEP = 1e-2  # of differences
 
 
 class GradientTests(Suite):
@@ -40,7 +40,7 @@ class GradientTests(Suite):
             )
 
     def _numeric_gradient(self, net: Any, arrays: dict[str, Array], name: str) -> tuple[Array, float]:
-        """Central differences of the loss, (f(x + h) - f(x - h)) / 2h for each element, and their rounding."""
+        """The slope of the loss for each element, and its rounding."""
         places = {p.name for p in self.parameters(net) if name in (p.name, p.tied_to)}
         gradient, rounding = np.zeros(arrays[name].shape), 0.0
 

@@ -16,7 +16,7 @@ from ts_core.testing.reference import DEFINITIONS
 Array = np.ndarray[Any, np.dtype[Any]]
 Answer = Callable[[Call, object], object]
 
-_STEP = 1e-2  # of central differences
+_STEP = 1e-2  # of differences
 _POSITIONS = 4  # of each array whose gradient is checked
 
 
