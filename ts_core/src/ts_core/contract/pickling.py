@@ -58,5 +58,5 @@ class PickledDict:
 
 
 def _instructions(value: object) -> bytes:
-    """What puts a value on the stack. Each piece has a memo of its own, which overwrites what none refers to any more."""
+    """What puts a value on the stack. A piece refers to nothing in the memo but what it has put there itself."""
     return pickle.dumps(value, 3)[2:-1]
