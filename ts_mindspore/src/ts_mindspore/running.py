@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Calls, Inputs, Observer, Traced, leaves
+from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
@@ -47,17 +47,15 @@ def trace_network(
         )
     given = [leaf for _, leaf in leaves((inputs.args, dict(inputs.kwargs))) if isinstance(leaf, np.ndarray)]
     tensors: list[Any] = [tensor_from_numpy(array, "mindspore") for array in given]
-    run = _Run(loss is not None)
-    with (
-        run.on_tensors,
-        _as_before(net),
-        Calls(layers, observer, run.answered, run.watch if loss is not None else None) as calls,
-    ):
+    with contextlib.ExitStack() as on_tensors, _as_before(net), Calls(layers, observer) as calls:
+        run = _Run(calls, on_tensors if loss is not None else None)
 
         def forward(*tensors: mindspore.Tensor) -> Any:
             rest = iter(tensors)
-            args, kwargs = inputs.tensors(lambda _: next(rest))
-            with _hooks(calls):
+            args, kwargs = mapped(
+                (inputs.args, dict(inputs.kwargs)), lambda _, leaf: next(rest) if isinstance(leaf, np.ndarray) else leaf
+            )
+            with run.watching():
                 return net(*args, **kwargs)
 
         net.set_train(training)
@@ -82,63 +80,82 @@ def trace_network(
 
 
 class _Run:
-    """Tensors on their way through the cell, watched or not."""
+    """What the hooks do; `on_tensors` takes the hooks on tensors, None when no gradients are asked for."""
 
-    def __init__(self, watched: bool) -> None:
-        self.on_tensors = contextlib.ExitStack()  # the hooks on tensors
-        self._watched = watched
+    def __init__(self, calls: Calls, on_tensors: contextlib.ExitStack | None) -> None:
+        self._calls, self._on_tensors = calls, on_tensors
 
-    def answered(self, value: Any, leaf: Any) -> Any:
-        """What goes on in place of a leaf of an output."""
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """With a hook before and after the calls of every cell."""
+        with contextlib.ExitStack() as hooks:
+            for layer in self._calls.layers:
+                cell: Any = layer.layer
+                if getattr(cell, "_recompute_cell", None) is not None:  # it would hide what is inside
+                    cell.__dict__["_recompute_cell"] = None
+                    hooks.callback(cell.__dict__.pop, "_recompute_cell")
+                hooks.callback(cell.register_forward_pre_hook(self._enter, with_kwargs=True).remove)
+                if (
+                    cell.has_bprop
+                ):  # such a cell calls no hook after it; what calls its hook before it returns its output
+                    cell.__dict__["_run_construct"] = self._around(cell, cell._run_construct)
+                    hooks.callback(cell.__dict__.pop, "_run_construct")
+                else:
+                    hook = cell.register_forward_hook(self._leave, with_kwargs=True, always_call=True)
+                    hooks.callback(hook.remove)
+            yield
+
+    def _around(self, cell: object, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run_construct(*args: Any, **kwargs: Any) -> Any:
+            try:
+                output = function(*args, **kwargs)
+            except Exception:
+                self._leave(cell, args, kwargs, None)
+                raise
+            answer = self._leave(cell, args, kwargs, output)
+            return output if answer is None else answer
+
+        return run_construct
+
+    def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        call = self._calls.enter(cell, args, kwargs)
+        self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+
+    def _leave(self, cell: object, args: object, kwargs: object, output: Any) -> Any:
+        call, answer = self._calls.leave(cell, output)
+        if call is None:
+            return None
+        if answer is not None:
+            output = replaced(output, answer, self._answered, call)
+        self._watch(call, "outputs", leaves(output))
+        return None if answer is None else output
+
+    def _answered(self, value: Any, leaf: Any) -> Any:
         if isinstance(value, np.ndarray):
             value = tensor_from_numpy(value, "mindspore")
-        same = is_instance(value, _TENSOR) and self._watched and _takes_gradient(leaf) and value.shape == leaf.shape
-        return _instead()(leaf, value) if same else value
+        if (
+            self._on_tensors is not None
+            and _takes_gradient(leaf)
+            and is_instance(value, _TENSOR)
+            and value.shape == leaf.shape
+        ):
+            return _instead()(leaf, value)
+        return value
 
-    def watch(self, leaf: Any, told: Callable[[Any], None]) -> None:
-        """Hand on the gradient of a tensor that takes one."""
+    def _watch(self, call: Call, side: str, values: Iterable[tuple[Place, Any]]) -> None:
+        if self._on_tensors is None:
+            return
+        for place, leaf in values:
+            if _takes_gradient(leaf):
+                hook = leaf.register_hook(self._told(call, side, place))
+                self._on_tensors.callback(hook.remove)
 
+    def _told(self, call: Call, side: str, place: Place) -> Callable[[mindspore.Tensor], mindspore.Tensor]:
         def hook(gradient: mindspore.Tensor) -> mindspore.Tensor:
-            told(gradient)
+            self._calls.gradient(call, side, place, gradient)
             return gradient
 
-        if _takes_gradient(leaf):
-            self.on_tensors.callback(leaf.register_hook(hook).remove)
-
-
-@contextlib.contextmanager
-def _hooks(calls: Calls) -> Iterator[None]:
-    """With a hook before and after the calls of every cell."""
-
-    def after(cell: object, args: object, kwargs: object, output: Any) -> Any:
-        return calls.after(cell, output)
-
-    with contextlib.ExitStack() as hooks:
-        for layer in calls.layers:
-            cell: Any = layer.layer
-            if getattr(cell, "_recompute_cell", None) is not None:  # it would hide what is inside
-                cell.__dict__["_recompute_cell"] = None
-                hooks.callback(cell.__dict__.pop, "_recompute_cell")
-            hooks.callback(cell.register_forward_pre_hook(calls.before, with_kwargs=True).remove)
-            if cell.has_bprop:  # such a cell calls no hook after it; what calls its hook before it returns its output
-                cell.__dict__["_run_construct"] = _told_after(calls, cell, cell._run_construct)
-                hooks.callback(cell.__dict__.pop, "_run_construct")
-            else:
-                hook = cell.register_forward_hook(after, with_kwargs=True, always_call=True)
-                hooks.callback(hook.remove)
-        yield
-
-
-def _told_after(calls: Calls, cell: object, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run_construct(*args: Any, **kwargs: Any) -> Any:
-        output = None
-        try:
-            output = function(*args, **kwargs)
-        finally:
-            output = calls.after(cell, output)
-        return output
-
-    return run_construct
+        return hook
 
 
 def _takes_gradient(leaf: Any) -> bool:

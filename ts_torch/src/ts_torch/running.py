@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Calls, Inputs, Observer, Traced
+from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
 
@@ -37,15 +37,15 @@ def trace_network(
 
     assert isinstance(net, torch.nn.Module)
     device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), torch.device("cpu"))
-    run = _Run(device, loss is not None)
     with (
-        run.on_tensors,
+        contextlib.ExitStack() as on_tensors,
         _as_before(net, device, loss is not None),
-        Calls(layers, observer, run.answered, run.watch if loss is not None else None) as calls,
+        Calls(layers, observer) as calls,
     ):
-        args, kwargs = inputs.tensors(run.input)
+        run = _Run(calls, device, on_tensors if loss is not None else None)
+        args, kwargs = (mapped(values, run.input) for values in (inputs.args, dict(inputs.kwargs)))
         net.train(training)
-        with _hooks(calls):
+        with run.watching():
             output = net(*args, **kwargs)
         if loss is not None:
             wanted = [*run.sources, *(each for each in net.parameters() if each.requires_grad)]
@@ -58,51 +58,64 @@ def trace_network(
 
 
 class _Run:
-    """Tensors on their way through the module, watched or not."""
+    """What the hooks do; `on_tensors` takes the hooks on tensors, None when no gradients are asked for."""
 
-    def __init__(self, device: torch.device, watched: bool) -> None:
-        self.on_tensors = contextlib.ExitStack()  # the hooks on tensors
+    def __init__(self, calls: Calls, device: torch.device, on_tensors: contextlib.ExitStack | None) -> None:
         self.sources: list[torch.Tensor] = []  # leaves of the graph that are no parameters
-        self._device, self._watched = device, watched
+        self._calls, self._device, self._on_tensors = calls, device, on_tensors
 
-    def input(self, array: Array) -> Any:
+    def input(self, _: Place, leaf: Any) -> Any:
         """An array as a tensor where the network is."""
-        made = _tensor(array, self._device)
-        if not self._watched or not (made.is_floating_point() or made.is_complex()):
+        if not isinstance(leaf, np.ndarray):
+            return leaf
+        made = _tensor(leaf, self._device)
+        if self._on_tensors is None or not (made.is_floating_point() or made.is_complex()):
             return made
         self.sources.append(made.requires_grad_())
         return made.clone()  # a leaf of the graph could not be changed in place
 
-    def answered(self, value: Any, leaf: Any) -> Any:
-        """What goes on in place of a leaf of an output."""
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """With a hook before and after the calls of every module; compiled code, which has none, is not used."""
+        with contextlib.ExitStack() as hooks:
+            compiler = sys.modules.get("torch.compiler")
+            if "torch._dynamo" in sys.modules and hasattr(compiler, "set_stance"):
+                hooks.enter_context(compiler.set_stance("force_eager"))  # type: ignore[union-attr]
+            for layer in self._calls.layers:
+                module: Any = layer.layer
+                hooks.enter_context(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+                hooks.enter_context(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+            yield
+
+    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        call = self._calls.enter(module, args, kwargs)
+        self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+
+    def _leave(self, module: object, args: object, kwargs: object, output: Any) -> Any:
+        call, answer = self._calls.leave(module, output)
+        if call is None:
+            return None
+        if answer is not None:
+            output = replaced(output, answer, self._answered, call)
+        self._watch(call, "outputs", leaves(output))
+        return None if answer is None else output
+
+    def _answered(self, value: Any, leaf: Any) -> Any:
         if isinstance(value, np.ndarray):
             value = _tensor(value, leaf.device if is_instance(leaf, _TENSOR) else self._device)
         if _takes_gradient(leaf) and is_instance(value, _TENSOR) and value.shape == leaf.shape:
             return _instead()(leaf, value)
         return value
 
-    def watch(self, leaf: Any, told: Callable[[Any], None]) -> None:
-        """Hand on the gradient of a tensor that takes one."""
-        if _takes_gradient(leaf):
-            self.on_tensors.enter_context(leaf.register_hook(told))
+    def _watch(self, call: Call, side: str, values: Iterable[tuple[Place, Any]]) -> None:
+        if self._on_tensors is None:
+            return
+        for place, leaf in values:
+            if _takes_gradient(leaf):
+                self._on_tensors.enter_context(leaf.register_hook(self._told(call, side, place)))
 
-
-@contextlib.contextmanager
-def _hooks(calls: Calls) -> Iterator[None]:
-    """With a hook before and after the calls of every module; compiled code, which has none, is not used."""
-
-    def after(module: object, args: object, kwargs: object, output: Any) -> Any:
-        return calls.after(module, output)
-
-    with contextlib.ExitStack() as hooks:
-        compiler = sys.modules.get("torch.compiler")
-        if "torch._dynamo" in sys.modules and hasattr(compiler, "set_stance"):
-            hooks.enter_context(compiler.set_stance("force_eager"))  # type: ignore[union-attr]
-        for layer in calls.layers:
-            module: Any = layer.layer
-            hooks.enter_context(module.register_forward_pre_hook(calls.before, with_kwargs=True))
-            hooks.enter_context(module.register_forward_hook(after, with_kwargs=True, always_call=True))
-        yield
+    def _told(self, call: Call, side: str, place: Place) -> Callable[[torch.Tensor], None]:
+        return lambda gradient: self._calls.gradient(call, side, place, gradient)
 
 
 def _tensor(array: Array, device: torch.device) -> Any:

@@ -126,34 +126,6 @@ class Calls:
         """Every layer once, at the first of its places."""
         return list(self._first.values())
 
-    def before(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """What a hook before the call of a layer does: tell that it begins, and watch its inputs."""
-        call = self.enter(layer, args, kwargs)
-        self._watch_all(call, "inputs", [*leaves(args), *leaves(kwargs)])
-
-    def after(self, layer: object, output: Any) -> Any:
-        """What a hook behind the call does, also when an exception leaves the layer: the output to go on with."""
-        call, answer = self.leave(layer, output)
-        if call is not None and answer is not None:
-            output = replaced(output, answer, self._instead, call)
-        if call is not None:
-            self._watch_all(call, "outputs", leaves(output))
-        return output
-
-    def around(
-        self, layer: object, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Any:
-        """The call itself, between the two: for a framework without hooks. A stranger to the network is not told of."""
-        if id(layer) not in self._first:
-            return function(*args, **kwargs)
-        self.before(layer, args, kwargs)
-        output = None
-        try:
-            output = function(*args, **kwargs)
-        finally:
-            output = self.after(layer, output)
-        return output
-
     def enter(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
         """A layer's call begins."""
         parent = self._open[-1][0].number if self._open else None
@@ -185,14 +157,42 @@ class Calls:
         if gradient is not None:
             self._observer.gradient(call, side, place, gradient)
 
+    def _fail(self, problem: BaseException, call: Call) -> None:
+        if self._failed is None or self._failed[0] is not problem:
+            self._failed = problem, call.path
+
+    def before(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """What a hook before the call of a layer does: tell that it begins, and watch its inputs."""
+        call = self.enter(layer, args, kwargs)
+        self._watch_all(call, "inputs", [*leaves(args), *leaves(kwargs)])
+
+    def after(self, layer: object, output: Any) -> Any:
+        """What a hook behind the call does, also when an exception leaves the layer: the output to go on with."""
+        call, answer = self.leave(layer, output)
+        if call is not None and answer is not None:
+            output = replaced(output, answer, self._instead, call)
+        if call is not None:
+            self._watch_all(call, "outputs", leaves(output))
+        return output
+
+    def around(
+        self, layer: object, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """The call itself, between the two: for a framework without hooks. A stranger to the network is not told of."""
+        if id(layer) not in self._first:
+            return function(*args, **kwargs)
+        self.before(layer, args, kwargs)
+        output = None
+        try:
+            output = function(*args, **kwargs)
+        finally:
+            output = self.after(layer, output)
+        return output
+
     def _watch_all(self, call: Call, side: str, values: Iterable[tuple[Place, Any]]) -> None:
         for place, leaf in values if self._watch is not None else ():
             assert self._watch is not None
             self._watch(leaf, functools.partial(self.gradient, call, side, place))
-
-    def _fail(self, problem: BaseException, call: Call) -> None:
-        if self._failed is None or self._failed[0] is not problem:
-            self._failed = problem, call.path
 
     def __enter__(self) -> Calls:
         return self
