@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.files import OutputFile
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, Place, TensorInfo
-from ts_core.contract.transforms import Transpose
+from ts_core.contract.transforms import Concatenate, Transpose
 from ts_core.frameworks._registry import GROUP, PluginRegistry
 
 MAGIC = b"MADE"
@@ -177,3 +178,20 @@ def test_names_in_files_that_are_not_paths_have_a_rule(made_up, tmp_path):
             "stem.fc/vars/0:0": (3, 2),
             "stem.fc/vars/1:0": (2,),
         }
+
+
+def test_a_rule_places_what_a_file_calls_by_attribute_or_by_a_name_of_files():
+    kernel, both = Transpose((1, 0)), Concatenate(0, (6, 6))
+    rule = LayerRule(
+        *("made.up.Cell", "gru_cell", {"kernel": "weight_ih", "bias": ("bias_ih", "bias_hh"), "hidden": "weight_hh"}),
+        {"weight_ih": kernel, ("bias_ih", "bias_hh"): both, "weight_hh": lambda layer: layer.layout},
+        file_names={"kernel": "vars/0", "bias": "vars/1", "hidden": "vars/2"},
+    )
+    for local in ("kernel", "vars/0"):
+        assert rule.place("rnn.cell", local) == Place("rnn.cell", "gru_cell", "weight_ih", kernel)
+    assert rule.place("", "vars/1") == Place("", "gru_cell", ("bias_ih", "bias_hh"), both)
+    assert rule.place("", "vars/3") is None
+    assert rule.place("", "vars/2") is None  # no layer to ask, and none that stands in for it
+    for layout in (kernel, None):
+        asked = rule.place("", "vars/2", types.SimpleNamespace(layout=layout))
+        assert asked == Place("", "gru_cell", "weight_hh", layout)

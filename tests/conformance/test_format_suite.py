@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import ts_core
+from ts_core.contract.files import reading
+from ts_core.testing import FormatSuite
 
 ROOT = Path(__file__).parents[2]
 METADATA = "Metadata-Version: 2.1\nName: ts-shelf\nVersion: 0.1\n"
@@ -38,7 +41,7 @@ BUGS = {
     "another order": (
         "CheckpointIndex(infos, dict",
         "CheckpointIndex(dict(sorted(infos.items())), dict",
-        "the index is in file order",
+        "in the order in which they were written",
     ),
     "known by its name": (
         "return bytes(source.read(0, 8)) == MAGIC",
@@ -99,3 +102,27 @@ def test_a_fault_is_caught(pages_files, tmp_path, bug):
     output = run(tmp_path, {name: code.replace(right, wrong) for name, code in pages_files.items()})
     assert " failed" in output
     assert told in output
+    assert "During handling of the above exception" not in output
+
+
+def test_only_a_format_that_says_so_may_have_tensors_in_another_order():
+    class Ordered(FormatSuite):
+        pass
+
+    class Unordered(FormatSuite):
+        ordered = False
+
+    Unordered()._holds(["b", "a"], ["a", "b"], "the index")
+    for suite, found, told in (
+        (Ordered, ["b", "a"], "says ordered = False"),
+        (Unordered, ["a"], r"of one side only: \['b'\]"),
+        (Unordered, ["a", "b", "b"], "instead of"),
+    ):
+        with pytest.raises(pytest.fail.Exception, match=told):
+            suite()._holds(found, ["a", "b"], "the index")
+
+
+def test_a_library_that_parses_a_file_may_raise_what_it_likes(tmp_path):
+    for problem in (OSError("truncated"), RuntimeError("address overflow"), ValueError("x"), struct.error("y")):
+        with pytest.raises(ts_core.errors.CheckpointError, match=f"net.h5.*{problem}"), reading(tmp_path / "net.h5"):
+            raise problem

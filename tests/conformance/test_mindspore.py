@@ -124,6 +124,7 @@ class TestMindSpore(FrameworkSuite):
         yield LayerCase("bilinear", lambda: nn.BiDense(w, w, w))
         for n in (1, 2, 3):
             yield LayerCase(f"conv{n}d", lambda n=n: getattr(nn, f"Conv{n}d")(w, w, w, **valid))
+            yield LayerCase(f"conv{n}d", lambda n=n: getattr(nn, f"Conv{n}d")(w, w, w, group=2, **valid), runs=n < 3)
             yield LayerCase(f"conv{n}d", lambda n=n: getattr(mint, f"Conv{n}d")(w, w, w), runs=False)
             yield LayerCase(f"conv_transpose{n}d", lambda n=n: getattr(nn, f"Conv{n}dTranspose")(w, w, w, **valid))
             yield LayerCase(f"batch_norm{n}d", lambda n=n: getattr(nn, f"BatchNorm{n}d")(w))
@@ -141,6 +142,8 @@ class TestMindSpore(FrameworkSuite):
         yield LayerCase("prelu", lambda: nn.PReLU(w))
         for name in ("RNN", "GRU", "LSTM"):
             yield LayerCase(name.lower(), lambda name=name: getattr(nn, name)(w, w, batch_first=True))
+            both = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+            yield LayerCase(name.lower(), lambda name=name, both=both: getattr(nn, name)(w, w, **both))
             yield LayerCase(f"{name.lower()}_cell", lambda name=name: getattr(nn, f"{name}Cell")(w, w))
         yield LayerCase("multi_head_attention", lambda: nn.MultiheadAttention(w, 2, batch_first=True))
         yield LayerCase("transformer_encoder_layer", lambda: nn.TransformerEncoderLayer(w, 2, 8))

@@ -165,11 +165,11 @@ def unpickles_a_trailer(format):
 @bug("framework_info", "test_nothing_in_a_file_is_run", "a CheckpointError that says why\n")
 @on_format
 def stumbles_over_what_it_does_not_know(format):
-    def open_file(source, options):
+    def sniff(source):
         {b"PK": 1}[bytes(source.read(0, 2))]
-        return format.open(source, options)
+        return format.sniff(source)
 
-    return {"open": open_file}
+    return {"sniff": sniff}
 
 
 # What a reader tells and hands out

@@ -7,7 +7,7 @@ import pytest
 from seeding import Bugs, EachIsCaught, altered, on_each_rule, swapped
 
 from ts_core.contract.nouns import LayerRule
-from ts_core.contract.transforms import InsertAxis, Transpose
+from ts_core.contract.transforms import InsertAxis, ReorderBlocks, Transpose
 
 torch = pytest.importorskip("torch")
 bug = Bugs()
@@ -26,6 +26,29 @@ def mean_and_variance_swapped(rule):
 @on_each_rule
 def scale_and_bias_swapped(rule):
     return swapped(rule, "scale", "bias")
+
+
+def exchanged(rule, one, other):
+    exchange = {one: other, other: one}
+    return {"roles": {local: exchange.get(role, role) for local, role in rule.roles.items()}}
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def directions_swapped(rule):
+    return exchanged(rule, "weight_hh_l0", "weight_hh_l0_reverse")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def recurrent_layers_swapped(rule):
+    return exchanged(rule, "bias_hh_l0", "bias_hh_l1")
+
+
+@bug("layer_rules", "test_layer_computes_its_kind")
+@on_each_rule
+def channels_of_groups_in_another_order(rule):
+    return {"layout": {"weight": ReorderBlocks(0, (0, 2, 1, 3))}} if rule.kind == "conv2d" else {}
 
 
 @bug("layer_rules", "test_layer_computes_its_kind")

@@ -134,6 +134,8 @@ class TestTorch(FrameworkSuite):
         for n in (1, 2, 3):
             yield LayerCase(f"conv{n}d", lambda n=n: getattr(nn, f"Conv{n}d")(w, w, w))
             yield LayerCase(f"conv_transpose{n}d", lambda n=n: getattr(nn, f"ConvTranspose{n}d")(w, w, w))
+            yield LayerCase(f"conv{n}d", lambda n=n: getattr(nn, f"Conv{n}d")(w, w, w, groups=w))
+            yield LayerCase(f"conv_transpose{n}d", lambda n=n: getattr(nn, f"ConvTranspose{n}d")(w, w, w, groups=2))
             yield LayerCase(f"batch_norm{n}d", lambda n=n: getattr(nn, f"BatchNorm{n}d")(w))
             yield LayerCase(f"instance_norm{n}d", lambda n=n: getattr(nn, f"InstanceNorm{n}d")(w, affine=True))
         yield LayerCase("sync_batch_norm", lambda: nn.SyncBatchNorm(w))
@@ -145,6 +147,8 @@ class TestTorch(FrameworkSuite):
         yield LayerCase("prelu", lambda: nn.PReLU(w))
         for name in ("RNN", "GRU", "LSTM"):
             yield LayerCase(name.lower(), lambda name=name: getattr(nn, name)(w, w, batch_first=True))
+            both = {"num_layers": 2, "bidirectional": True, "batch_first": True}
+            yield LayerCase(name.lower(), lambda name=name, both=both: getattr(nn, name)(w, w, **both))
             yield LayerCase(f"{name.lower()}_cell", lambda name=name: getattr(nn, f"{name}Cell")(w, w))
         yield LayerCase("multi_head_attention", lambda: nn.MultiheadAttention(w, 2, batch_first=True))
         yield LayerCase("multi_head_attention", lambda: nn.MultiheadAttention(w, 2, kdim=3, vdim=3), runs=False)

@@ -36,6 +36,7 @@ def test_the_suite_is_green_and_the_plugin_works(environment_of_the_page):
         assert " passed" in suite
         assert "failed" not in suite
     assert "weight" in env.run(folder / "use.py").stdout
+    env.run(folder / "gru.py")
     assert "has no parameters yet" in env.run(folder / "use_late.py").stdout
     assert "ts-tiny 0.1" in env.run("-m", "ts_core", "plugins", "-v").stdout
 

@@ -29,7 +29,7 @@ def _parameters(net: object) -> Iterator[RawParameter]:
         for local, tensor in {**cell._params, **buffers}.items():
             if tensor is not None:
                 yield RawParameter(
-                    path=f"{layer.path}.{local}" if layer.path else local,
+                    path=layer.inside(local),
                     tensor=tensor,
                     name=None if local in buffers else tensor.name,
                     trainable=bool(getattr(tensor, "requires_grad", False)),

@@ -30,7 +30,7 @@ def _parameters(net: object) -> Iterator[RawParameter]:
         module: Any = layer.layer
         for local, tensor in {**module._parameters, **module._buffers}.items():
             if tensor is not None:
-                path = f"{layer.path}.{local}" if layer.path else local
+                path = layer.inside(local)
                 if is_instance(tensor, *_NOT_BUILT):
                     raise NotBuiltError(f"{path} has no shape yet: call the network once, so that its lazy layers know")
                 persistent = local not in module._non_persistent_buffers_set

@@ -73,7 +73,9 @@ class ByteSource(ABC):
         if min(shape, default=1) < 0 or offset + low < 0 or offset + high > len(self):
             raise self.error(f"{shape} elements of {dtype.name} at byte {offset} lie outside the file")
         if 0 in shape:
-            return np.empty(shape, dtype)
+            empty = np.empty(shape, dtype)
+            empty.flags.writeable = False
+            return empty
         return np.ndarray(shape, dtype, self.read(offset + low, offset + high), -low, strides)
 
     def crc32(self, start: int, stop: int) -> int:

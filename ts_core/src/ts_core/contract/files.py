@@ -153,6 +153,8 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
     except (TypeError, ValueError, SyntaxError, struct.error) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
+    except (OSError, RuntimeError) as problem:  # of a library that parses it (HDF5)
+        raise CheckpointError(f"{path}: the file cannot be read: {type(problem).__name__}: {problem}") from problem
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

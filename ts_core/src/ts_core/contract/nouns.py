@@ -32,6 +32,10 @@ class Layer:
     path: str
     layer: object = field(repr=False)
 
+    def inside(self, local: str) -> str:
+        """The path of what is called so inside this layer: ``Layer("stem.fc", …).inside("weight")``."""
+        return f"{self.path}.{local}" if self.path else local
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RawParameter:
@@ -123,6 +127,24 @@ class LayerRule:
     root_names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Spelling] = field(default_factory=dict)
     file_names: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, layer: str, local: str, stand_in: object = None) -> Place | None:
+        """What a tensor is that a file has in a layer of this class.
+
+        Args:
+            layer: the path of the layer.
+            local: what the file calls the tensor inside the layer: a name of `file_names`, or an attribute path.
+            stand_in: what a layout that is a function of the layer is asked with, since a file has no layers.
+
+        Returns:
+            None when no role is called so, or when its layout depends on a layer and nothing stands in for it.
+        """
+        attribute = next((path for path, name in self.file_names.items() if name == local), local)
+        role = self.roles.get(attribute)
+        layout = self.layout.get(role)
+        if role is None or (callable(layout) and stand_in is None):
+            return None
+        return Place(layer, self.kind, role, layout(stand_in) if callable(layout) else layout)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
 
 from ts_core.contract.nouns import Layer
 from ts_core.errors import ArgumentError
@@ -31,6 +34,14 @@ class Inputs:
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def tensors(self, make: Callable[[Any], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments by position and by keyword, with ``make(array)`` in the place of each array."""
+
+        def made(_: Place, leaf: Any) -> Any:
+            return make(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+        return mapped(self.args, made), mapped(dict(self.kwargs), made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,20 @@ class Calls:
     Args:
         layers: of the network, as ``iter_layers`` tells them.
         observer: who is told.
+        instead: what goes on in place of a leaf of an output for which the observer answered a value:
+            ``instead(value, leaf)``, the value an array as a rule. By default the value itself.
+        watch: ``watch(leaf, told)`` is asked for each leaf of the inputs and outputs of each call, to hand the gradient
+            of those that have one to ``told``. None where no gradients are wanted.
     """
 
-    def __init__(self, layers: Iterable[Layer], observer: Observer) -> None:
-        self._observer = observer
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        observer: Observer,
+        instead: Callable[[Any, Any], Any] = lambda value, leaf: value,
+        watch: Callable[[Any, Callable[[Any], None]], object] | None = None,
+    ) -> None:
+        self._observer, self._instead, self._watch = observer, instead, watch
         self._first: dict[int, Layer] = {}  # by the identity of the object: a shared layer has its first place
         for layer in layers:
             self._first.setdefault(id(layer.layer), layer)
@@ -139,6 +160,39 @@ class Calls:
     def _fail(self, problem: BaseException, call: Call) -> None:
         if self._failed is None or self._failed[0] is not problem:
             self._failed = problem, call.path
+
+    def before(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """What a hook before the call of a layer does: tell that it begins, and watch its inputs."""
+        call = self.enter(layer, args, kwargs)
+        self._watch_all(call, "inputs", [*leaves(args), *leaves(kwargs)])
+
+    def after(self, layer: object, output: Any) -> Any:
+        """What a hook behind the call does, also when an exception leaves the layer: the output to go on with."""
+        call, answer = self.leave(layer, output)
+        if call is not None and answer is not None:
+            output = replaced(output, answer, self._instead, call)
+        if call is not None:
+            self._watch_all(call, "outputs", leaves(output))
+        return output
+
+    def around(
+        self, layer: object, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """The call itself, between the two: for a framework without hooks. A stranger to the network is not told of."""
+        if id(layer) not in self._first:
+            return function(*args, **kwargs)
+        self.before(layer, args, kwargs)
+        output = None
+        try:
+            output = function(*args, **kwargs)
+        finally:
+            output = self.after(layer, output)
+        return output
+
+    def _watch_all(self, call: Call, side: str, values: Iterable[tuple[Place, Any]]) -> None:
+        for place, leaf in values if self._watch is not None else ():
+            assert self._watch is not None
+            self._watch(leaf, functools.partial(self.gradient, call, side, place))
 
     def __enter__(self) -> Calls:
         return self

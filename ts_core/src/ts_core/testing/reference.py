@@ -48,8 +48,10 @@ def bilinear(roles: Roles, a: Array, b: Array) -> Array:
 
 
 def conv(roles: Roles, x: Array) -> Array:
-    """Cross-correlation; `weight` (out, in, *window), `bias` (out,). No padding, stride 1."""
+    """Cross-correlation; `weight` (out, in / groups, *window), `bias` (out,). No padding, stride 1."""
     weight = roles["weight"]
+    if x.shape[1] > weight.shape[1]:
+        return _grouped(conv, roles, x, x.shape[1] // weight.shape[1])
     space = tuple(range(2, x.ndim))
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=space)  # type: ignore[call-overload]  # NumPy 1.26 types one axis only
     over = tuple(range(x.ndim, windows.ndim))
@@ -58,12 +60,21 @@ def conv(roles: Roles, x: Array) -> Array:
 
 
 def conv_transpose(roles: Roles, x: Array) -> Array:
-    """The adjoint of a convolution; `weight` (in, out, *window), `bias` (out,). No padding, stride 1."""
+    """The adjoint of a convolution; `weight` (in, out / groups, *window), `bias` (out,). No padding, stride 1."""
     weight = roles["weight"]
+    if "bias" in roles and len(roles["bias"]) > weight.shape[1]:
+        return _grouped(conv_transpose, roles, x, len(roles["bias"]) // weight.shape[1])
     space = tuple(range(2, x.ndim))
     padded = np.pad(x, [(0, 0), (0, 0), *((size - 1, size - 1) for size in weight.shape[2:])])
     mirrored = np.flip(weight, space).swapaxes(0, 1)
     return conv({**roles, "weight": mirrored}, padded)
+
+
+def _grouped(compute: Callable[[Roles, Array], Array], roles: Roles, x: Array, groups: int) -> Array:
+    """Each group of channels by itself, with its part of each array."""
+    parts = {role: np.split(array, groups) for role, array in roles.items()}
+    channels = enumerate(np.split(x, groups, axis=1))
+    return np.concatenate([compute({role: parts[role][n] for role in parts}, part) for n, part in channels], axis=1)
 
 
 def batch_norm(roles: Roles, x: Array) -> Array:
@@ -159,11 +170,13 @@ def rnn_cell(roles: Roles, x: Array, hidden: Array) -> Array:
 
 
 def unrolled(cell: Callable[..., Any], state: int) -> Callable[[Roles, Array], Array]:
-    """One layer of a cell over time, from a state of zeros; roles are those of the cell with `_l0` behind them."""
+    """Layers of a cell over time, from states of zeros, in one direction or both.
 
-    def compute(roles: Roles, x: Array) -> Array:
-        roles = {role.removesuffix("_l0"): array for role, array in roles.items()}
-        carried: tuple[Array, ...] = (np.zeros((x.shape[0], WIDTH)),) * state
+    Roles are those of the cell with `_l0` behind them, and so for each further layer; `_l0_reverse` runs backwards.
+    """
+
+    def over_time(roles: Roles, x: Array) -> Array:
+        carried: tuple[Array, ...] = (np.zeros((x.shape[0], roles["weight_hh"].shape[1])),) * state
         outputs = []
         for time in range(x.shape[1]):
             answer = cell(roles, x[:, time], *carried)
@@ -171,7 +184,22 @@ def unrolled(cell: Callable[..., Any], state: int) -> Callable[[Roles, Array], A
             outputs.append(carried[0])
         return np.stack(outputs, axis=1)
 
+    def compute(roles: Roles, x: Array) -> Array:
+        for number in range(max(1, sum(role.startswith("weight_ih_l") for role in roles))):
+            both = {end: _behind(roles, f"_l{number}{end}") for end in ("", "_reverse")}
+            if number and not both[""]:
+                break
+            one_way = over_time(both[""], x)
+            other_way = [over_time(both["_reverse"], x[:, ::-1])[:, ::-1]] if both["_reverse"] else []
+            x = np.concatenate([one_way, *other_way], axis=-1)
+        return x
+
     return compute
+
+
+def _behind(roles: Roles, end: str) -> Roles:
+    """The roles of a cell: those with this end, without it."""
+    return {role.removesuffix(end): array for role, array in roles.items() if role.endswith(end)}
 
 
 def _affine(roles: Roles, side: str, x: Array) -> Array:
@@ -216,7 +244,9 @@ DEFINITIONS: dict[str, Definition] = {
     "sync_batch_norm": Definition(_NORM, (_image(2),), batch_norm),
     **{
         name: Definition(
-            f"one layer, {WIDTH} features, {WIDTH} units, the batch before time", ((3, 5, WIDTH),), compute
+            f"{WIDTH} features, {WIDTH} units, the batch before time; one layer or several, in one direction or both",
+            ((3, 5, WIDTH),),
+            compute,
         )
         for name, compute in (
             ("rnn", unrolled(rnn_cell, 1)),
@@ -231,7 +261,8 @@ DEFINITIONS: dict[str, Definition] = {
     },
     **{
         f"{name}{n}d": Definition(
-            f"{WIDTH} to {WIDTH} channels, window {WIDTH} along each axis, stride 1, no padding, with bias",
+            f"{WIDTH} to {WIDTH} channels in one group or several, window {WIDTH} along each axis, stride 1, "
+            "no padding, with bias",
             (_image(n),),
             compute,
         )

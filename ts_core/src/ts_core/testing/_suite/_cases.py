@@ -77,18 +77,18 @@ class TraceCase:
     fails: str | None = None
 
 
-def public_classes(namespace: ModuleType, base: type, creating: Sequence[str] = ()) -> list[type]:
+def public_classes(namespace: ModuleType, base: type, creating: str | Sequence[str] = ()) -> list[type]:
     """The layer classes that a module offers under public names.
 
     Args:
         namespace: the framework's module, ``torch.nn``.
         base: the class of all networks; itself left out.
-        creating: how source code makes a parameter or buffer, ``"register_buffer("``. With it, only those classes are
-            answered whose source, or that of a class they derive from, does so.
+        creating: how source code makes a parameter or buffer, ``"register_buffer("``, or several such ways. With it,
+            only those classes are answered whose source, or that of a class they derive from, has one of them.
     """
     members = (member for name, member in inspect.getmembers(namespace, inspect.isclass) if not name.startswith("_"))
     classes = {cls: None for cls in members if issubclass(cls, base) and cls is not base}  # under each name, once
-    words = tuple(creating)
+    words = (creating,) if isinstance(creating, str) else tuple(creating)
     return [cls for cls in classes if not words or _source_has(cls, base, words)]  # type: ignore[arg-type]  # mypy fears unhashable metaclasses
 
 

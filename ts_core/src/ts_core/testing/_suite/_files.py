@@ -68,6 +68,7 @@ class FileTests(Suite):
             promise(not path.exists(), "what a format cannot hold is refused before anything is written", str(problem))
             return
         with ts.open_checkpoint(path) as checkpoint:
-            promise(list(checkpoint) == list(before), "a checkpoint holds the network's own names, in order")
+            text = f"a checkpoint in {format} holds the network's own names, in order"
+            promise(list(checkpoint) == list(before), text, f"{list(checkpoint)} instead of {list(before)}")
             fresh = self.load(net_case.make(), checkpoint)
         unchanged(self.values(fresh), before, f"a network comes back from {format} bit for bit")

@@ -15,6 +15,7 @@ import numpy as np
 
 import ts_core as ts
 from ts_core.contract.byte_sources import MappedFile
+from ts_core.contract.files import reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_core.errors import TsError, UnsupportedDtypeError
@@ -114,7 +115,8 @@ class FormatTests(Suite):
             try:
                 with suppress(TsError):
                     own_format.sniff(source)
-                reader = own_format.open(source, OpenOptions())
+                with reading(path):
+                    reader = own_format.open(source, OpenOptions())
                 for tensor in reader.index:
                     reader.read(tensor)
             except TsError:

@@ -15,6 +15,8 @@ from ts_core.testing._suite._promises import promise, same, unchanged
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_AT = ", by attributes and items: where that is not how paths go, at() goes it"
+
 
 class NetworkTests(Suite):
     """Layers and parameters are told as they are, and arrays arrive."""
@@ -51,9 +53,10 @@ class NetworkTests(Suite):
         """A path leads to its layer, or tensor, from the network, by attributes and items (or as :meth:`at` goes)."""
         net = net_case.make()
         for layer in self.hook("iter_layers")(net) or ():
-            promise(self.at(net, layer.path) is layer.layer, "the path of a Layer leads to it", f"{layer.path!r}")
+            text = f"the path of a Layer leads to it{_AT}"
+            promise(self.at(net, layer.path) is layer.layer, text, f"{layer.path!r} leads elsewhere, or nowhere")
         for raw in self.hook("iter_parameters")(net) or ():
-            text = "the path of a RawParameter leads to its tensor"
+            text = f"the path of a RawParameter leads to its tensor{_AT}"
             promise(self.at(net, raw.path) is raw.tensor, text, f"{raw.path!r} leads elsewhere, or nowhere")
 
     def test_parameters(self, net_case: NetCase) -> None:

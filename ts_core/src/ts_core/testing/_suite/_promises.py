@@ -25,7 +25,8 @@ HOOKS = frozenset(name for name, member in vars(hooks).items() if hasattr(member
 def promise(kept: bool, promise: str, detail: str | None = "") -> None:
     """Fail the test with the promise that was broken."""
     if not kept:
-        pytest.fail(f"broken promise: {promise}" + (f"\n  {detail}" if detail else ""), pytrace=False)
+        text = f"broken promise: {promise}" + (f"\n  {detail}" if detail else "")
+        raise pytest.fail.Exception(text, pytrace=False) from None  # what was caught before is in the detail
 
 
 def kept(test: Callable[..., None]) -> Callable[..., None]:
@@ -53,6 +54,21 @@ def told(problem: Exception) -> str:
         hook = frame.f_locals["hook"] if name == "asked_hook" else name if name in HOOKS else hook
         place = place if file.startswith((core, "<")) else f" ({Path(file).name}, line {line})"
     return f"{f'{hook} raised ' if hook else ''}{type(root).__name__}: {root}{place}"
+
+
+def slope(loss: Callable[[Array], float], array: Array, position: tuple[int, ...], step: float) -> tuple[float, float]:
+    """The derivative of a loss by one element, and by how much the rounding of float32 may put it off.
+
+    By the five-point stencil, https://en.wikipedia.org/wiki/Five-point_stencil: right where two points see the bend of
+    the loss instead of its slope.
+    """
+    around = {}
+    for steps in (-2, -1, 1, 2):
+        moved = array.copy()
+        moved[position] += steps * step
+        around[steps] = loss(moved)
+    rounding = 8 * float(np.finfo(np.float32).eps) * max(map(abs, around.values()))
+    return (8 * (around[1] - around[-1]) - (around[2] - around[-2])) / (12 * step), rounding / step
 
 
 def same(actual: object, expected: Array, text: str) -> None:
