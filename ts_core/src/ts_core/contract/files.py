@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import begin_writeback, prefault, release
+from ts_core.contract.file_map import begin_writeback, open_regular, prefault, release
 from ts_core.errors import CheckpointError, TsError, WeightMapError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -153,6 +154,12 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
     except (TypeError, ValueError, SyntaxError, struct.error) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text in a regular file, in UTF-8. Raises OSError for a pipe or a device, and UnicodeDecodeError."""
+    with os.fdopen(open_regular(path), encoding="utf-8-sig") as file:
+        return file.read()
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
