@@ -43,7 +43,7 @@ def standing(path: Path, suffix: str) -> list[Path]:
 def free_shard_paths(path: Path, count: int, suffix: str) -> list[Path]:
     """The usual names of shards, ``model-00001-of-00003.safetensors``, unless one is taken: then names of their own."""
     usual = shard_paths(path, count, suffix)
-    if not index_path(path).exists() and not any(os.path.lexists(shard) for shard in usual):
+    if not any(map(os.path.lexists, (index_path(path), *usual))):
         return usual
     return shard_paths(path, count, suffix, f"-{secrets.token_hex(4)}")
 

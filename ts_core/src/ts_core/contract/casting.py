@@ -44,9 +44,10 @@ def cast(array: Array, dtype: Dtype, into: Array | None = None) -> tuple[Array, 
 @functools.lru_cache(maxsize=256)
 def holds_all(old: Dtype, new: Dtype) -> bool:
     """Whether a dtype holds every number of another, if need be rounded; then a cast need not be looked at."""
-    if old.kind in "biu" and new.kind in "fc" and new.itemsize >= (8 if new.kind == "c" else 4):
-        return True  # the largest integer of 64 bits is well inside of float32
-    return bool(np.can_cast(old, new, "safe"))
+    if new.kind in "fc" and new.itemsize >= (8 if new.kind == "c" else 4) and (old.kind in "biu" or not is_native(old)):
+        return True  # float32 has the largest integer of 64 bits, and all of what NumPy itself lacks
+    # What NumPy says of dtypes that it lacks is too good: that float8 has every number of a byte.
+    return is_native(old) and is_native(new) and np.can_cast(old, new, "safe")
 
 
 def some_counts(changed: Mapping[str, int]) -> str:
@@ -64,6 +65,8 @@ def is_castable(dtype: Dtype) -> bool:
 def _copy(array: Array, into: Array) -> None:
     if array.dtype.kind == "c" and into.dtype.kind != "c":
         array = array.real
+    if not np.can_cast(array.dtype, into.dtype, "unsafe"):  # four bits with a sign, and without
+        array = array.astype(np.int64)
     np.copyto(into, array, casting="unsafe")
 
 

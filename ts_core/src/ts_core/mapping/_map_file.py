@@ -98,7 +98,9 @@ def write(path: str | os.PathLike[str], pair: Pair) -> None:
     if not folder.is_dir():
         raise WeightMapError(f"cannot write the weight map {path}: there is no folder {folder}")
     try:
-        write_text(path, json.dumps(pair, indent=4, ensure_ascii=False))
+        text = json.dumps(pair, indent=4, ensure_ascii=False)
+        text.encode()
+        write_text(path, text)
     except CheckpointWriteError as problem:
         raise WeightMapError(
             f"cannot write the weight map {path}: {os.strerror(problem.errno or errno.EIO)}"

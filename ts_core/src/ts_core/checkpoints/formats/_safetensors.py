@@ -18,6 +18,7 @@ from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.dtypes import DtypeTable
 from ts_core.contract.files import OutputFile, count_elements, reading, unique_keys
 from ts_core.contract.formats import Format
+from ts_core.contract.framework_info import DEFAULT_TAG
 from ts_core.contract.nouns import CheckpointIndex, OfTheFile, OpenOptions, TensorInfo
 from ts_core.contract.plan import is_text, require_dtypes, require_names
 from ts_core.errors import CheckpointError
@@ -52,7 +53,12 @@ _MAX_HEADER = 100_000_000  # bytes, the limit of the reference implementation
 _METADATA = "__metadata__"
 _ORDER = "ts_order"  # metadata of ours: for each tensor of the index, where it stands in the header
 _OF_THE_FILE = ("format", "crc_num")  # who wrote it, and MindSpore's checksum
-_LIBRARIES = ("pt", "tf", "flax", "mlx")  # what `format` may say for Hugging Face's transformers to load the file
+_LIBRARIES = (
+    DEFAULT_TAG,
+    "tf",
+    "flax",
+    "mlx",
+)  # what `format` may say for Hugging Face's transformers to load the file
 _ALIGNMENT = 8  # bytes, of the first tensor
 
 
@@ -148,7 +154,7 @@ class SafetensorsWriter:
         require_names("safetensors", index, {_METADATA: "the format keeps it for itself"}.get)
         notes = {name: value for name, value in index.metadata.items() if _is_kept(name, value, index)}
         self.dropped = tuple(name for name in index.metadata if name not in notes)
-        metadata = {"format": _LIBRARIES[0], **notes}
+        metadata = {"format": DEFAULT_TAG, **notes}
         header: dict[str, Any] = {_METADATA: metadata}
         self._offsets: dict[str, int] = {}
         position, aligned = 0, _aligned(index)
