@@ -183,7 +183,8 @@ def _missed(dropped: Iterable[str], metadata: Mapping[str, object]) -> list[str]
 
 
 def _dropped(format: str, names: Iterable[str]) -> str:
-    return f"Metadata that the format {format!r} cannot hold was dropped: {', '.join(map(str, names))}"
+    listed = ", ".join(name or repr(name) for name in names)
+    return f"Metadata that the format {format!r} cannot hold was dropped: {listed}"
 
 
 def _weight_map(

@@ -31,6 +31,7 @@ from ts_mindspore.checkpoints._wire import (
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_LONGEST = 1024  # characters of a name, or MindSpore makes no parameter of it
 _SLICE = 512 << 20  # bytes; a larger tensor is written in slices, as MindSpore does
 
 
@@ -39,7 +40,7 @@ class MindSporeWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a MindSpore checkpoint", index, DTYPES)
-        require_names("a MindSpore checkpoint", index, lambda name: None)
+        require_names("a MindSpore checkpoint", index, _unfit)
         require_tensors("a MindSpore checkpoint", index)
         empty = [name for name, info in index.items() if info.shape == (0,)]
         if empty:
@@ -118,6 +119,10 @@ class MindSporeWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _unfit(name: str) -> str | None:
+    return f"MindSpore takes names of at most {_LONGEST} characters" if len(name) > _LONGEST else None
 
 
 def _is_appendable(value: object) -> bool:

@@ -48,6 +48,7 @@ DTYPES = DtypeTable(
         "F8_E5M2FNUZ": "float8_e5m2fnuz",
     }
 )
+_PACKED = "Int4"  # the one dtype that MindSpore's reader looks for there
 _DIGITS = 10  # more than a number of tensors has
 _MAX_HEADER = 100_000_000  # bytes, the limit of the reference implementation
 _METADATA = "__metadata__"
@@ -196,9 +197,11 @@ class SafetensorsWriter:
 
 def _is_kept(name: str, value: object, index: CheckpointIndex) -> bool:
     """Whether the header has a place for an entry. MindSpore takes one with the name of a tensor for its dtype."""
+    if name in index:
+        return value == _PACKED
     if isinstance(value, OfTheFile) and not (name == "format" and value in _LIBRARIES):
         return False
-    return is_text(name) and is_text(value) and name not in index and name != _ORDER
+    return is_text(name) and is_text(value) and name != _ORDER
 
 
 def _aligned(index: CheckpointIndex) -> list[TensorInfo]:
