@@ -239,6 +239,21 @@ def test_a_younger_index_goes_before_a_file_and_an_older_one_does_not(tmp_path):
     assert opened(tmp_path) == opened(tmp_path, "") == 1
 
 
+@pytest.mark.parametrize("content", [None, "", "{", '{"weight_map": {}}'])
+def test_an_index_without_its_shards_does_not_hide_a_file(content, tmp_path):
+    """As when of a repository with both only the smaller files were fetched."""
+    write(tmp_path, 1, 3)
+    (tmp_path / "q-00002-of-00003.safetensors").unlink()
+    (tmp_path / "aside").mkdir()
+    write(tmp_path / "aside", 2, None)
+    (tmp_path / "aside" / NAME).rename(tmp_path / NAME)
+    if content is not None:
+        (tmp_path / f"{NAME}.index.json").write_text(content)
+    later = (tmp_path / NAME).stat().st_mtime_ns + 1
+    os.utime(tmp_path / f"{NAME}.index.json", ns=(later, later))
+    assert opened(tmp_path) == 2
+
+
 def test_a_clock_that_was_set_back(tmp_path):
     write(tmp_path, 1, None)
     os.utime(tmp_path / NAME, (4e9, 4e9))
@@ -293,6 +308,32 @@ def test_a_name_that_leaves_no_room_for_a_number_is_refused_at_once(tmp_path):
     with pytest.raises(ts.errors.CheckpointWriteError, match="too long"):
         write(tmp_path, 1, 3, "q" * 240 + ".safetensors")
     assert not there(tmp_path)
+
+
+def test_the_name_of_an_index_is_no_destination(tmp_path):
+    path = tmp_path / f"{NAME}.index.json"
+    for size in (None, "256B"):
+        with pytest.raises(ts.errors.ArgumentError, match="what the index of shards is called"):
+            ts.save_checkpoint(tensors(1), path, format="safetensors", max_shard_size=size)
+    assert not there(tmp_path)
+
+
+LIMITED = """
+import resource, sys, numpy as np, ts_core as ts
+path, count = sys.argv[1], int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+tensors = {f"t{n}": np.full(2, n, np.float32) for n in range(count)}
+for size in ("800B", "8B"):
+    ts.save_checkpoint(tensors, path, max_shard_size=size)
+    with ts.open_checkpoint(path, verify=True) as checkpoint:
+        assert all((checkpoint[name] == array).all() for name, array in tensors.items())
+"""
+
+
+@pytest.mark.parametrize(("suffix", "count"), [(".safetensors", 2000), (".bin", 300)])
+def test_more_shards_than_files_that_may_be_open(suffix, count, tmp_path):
+    subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path / f"q{suffix}"), str(count)], check=True)
+    assert len(there(tmp_path)) == count + 1
 
 
 def test_a_place_of_another_kind_is_refused_for_shards_too(tmp_path):

@@ -126,6 +126,13 @@ def test_nor_through_an_index(pipe, tmp_path):
             ts.open_checkpoint(path)
 
 
+def test_nor_as_one_of_the_files_to_compare(pipe, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(2))
+    pipe.rename(tmp_path / "pipe.npy")
+    report = ts.migrator.compare_npy_dir(tmp_path, tmp_path, name_map_list=[("a.npy", "pipe.npy")])
+    assert "pipe or a device" in str(report.rows[0])
+
+
 def run(command, folder):
     shell = f"{sys.executable} -m ts_core {command}"
     return subprocess.run(["bash", "-c", shell], cwd=folder, capture_output=True, text=True, timeout=120)
@@ -154,6 +161,13 @@ def test_standard_output_that_is_a_file_is_not_replaced(operator, files):
     assert any(line.startswith("original,") for line in lines)
     assert '"rows"' in (files / "out").read_text()
     assert lines[-1].startswith("1 of 1")
+
+
+def test_a_checkpoint_does_not_replace_standard_output(files):
+    result = run("convert a.npz /dev/stdout --format npz > out", files)
+    assert result.returncode == 2
+    assert "/dev/stdout: cannot be written: it is a pipe or a device" in result.stderr
+    assert (files / "out").read_text() == ""
 
 
 def test_a_map_on_standard_output(files):

@@ -104,7 +104,7 @@ def _final(path: Path) -> Path:
         raise OSError(errno.EINVAL, str(problem)) from problem
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if status is not None and not stat.S_ISREG(status.st_mode):
+    if status is not None and (not stat.S_ISREG(status.st_mode) or _own_descriptor(path) is not None):
         raise OSError(errno.EINVAL, "it is a pipe or a device: name a regular file, or one that is yet to be")
     return final
 

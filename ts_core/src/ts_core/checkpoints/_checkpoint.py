@@ -194,6 +194,8 @@ def write_checkpoint(
         progress: called after each tensor with its size in bytes.
     """
     chosen = format_of(path, format)
+    if path.name.endswith(INDEX_SUFFIX):
+        raise ArgumentError(f"{path}: this is what the index of shards is called: name the checkpoint, without it")
     index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
     pieces = [index]
     if max_shard_size is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ts_core.checkpoints._arrays import npy_folder
-from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader, is_complete
 from ts_core.checkpoints.formats import core_formats
 from ts_core.contract.byte_sources import ByteSource, MappedFile
 from ts_core.contract.files import reading
@@ -60,7 +60,10 @@ def open_file(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files
 
 
 def _leading_to(path: Path) -> Path:
-    """The file or folder that a path means: itself or an index, its own or that of a folder; the younger of two."""
+    """The file or folder that a path means: itself or an index, its own or that of a folder.
+
+    Of a file and an index of its name the younger one is meant, unless shards are missing from the index.
+    """
     if path.is_dir():
         indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
         if len(indexes) > 1:
@@ -71,7 +74,9 @@ def _leading_to(path: Path) -> Path:
         path = path / (indexes[0].name.removesuffix(INDEX_SUFFIX) or indexes[0].name)
     index = path.parent / f"{path.name}{INDEX_SUFFIX}"
     beside, own = _stamp(index), _stamp(path)
-    return index if beside is not None and (own is None or own[-1] < beside[-1]) else path
+    if beside is None or (own is not None and (own[-1] >= beside[-1] or not is_complete(index))):
+        return path
+    return index
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -110,6 +110,12 @@ def listed_shards(index: Path) -> list[str]:
         return []
 
 
+def is_complete(index: Path) -> bool:
+    """Whether an index names shards, and all of them are there."""
+    shards = listed_shards(index)
+    return bool(shards) and all(index.with_name(shard).is_file() for shard in shards)
+
+
 def parse_size(size: int | str) -> int:
     """A number of bytes from ``5_000_000_000``, ``"5GB"`` (10^9) or ``"5GiB"`` (2^30).
 
