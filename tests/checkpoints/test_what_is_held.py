@@ -90,7 +90,8 @@ def held(tensors, path, **options):
         return False
     with ts.open_checkpoint(path) as checkpoint:
         assert list(checkpoint) == list(tensors)
-        assert all((checkpoint[name] == array).all() for name, array in tensors.items())
+        assert all((checkpoint[name] == array).all() for name, array in tensors.items() if array.size)
+        assert all(checkpoint[name].shape == array.shape for name, array in tensors.items())
     return True
 
 
@@ -135,6 +136,18 @@ def test_no_tensors(suffix, metadata, tmp_path):
     if suffix == ".npz":
         path = path.rename(tmp_path / "renamed.without.meaning")
         assert ts.open_checkpoint(path).format == "npz"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "shape", [(1,) * 9, (1,) * 32, (2**31 - 1, 0), (2**31, 0), (0, 2**50), (2**60, 0), (1, 0, 2**60)]
+)
+def test_shapes(suffix, shape, tmp_path):
+    path, tensors = tmp_path / f"x{suffix}", {"a": np.ones(shape, np.float32)}
+    fits = max(shape) < (2**31 if suffix == ".ckpt" else 2**59)
+    assert held(tensors, path) is fits
+    if fits:
+        assert tuple(theirs(path)["a"].shape) == shape
 
 
 def test_a_header_that_would_be_too_long_for_others(tmp_path, monkeypatch):

@@ -98,10 +98,8 @@ def require_space(path: Path, nbytes: int) -> None:
 
 def _final(path: Path) -> Path:
     """Where a path leads: to a regular file, or to nothing yet. Raises OSError for anything else."""
-    try:
-        final, status = path.resolve(), _status(path)
-    except (RuntimeError, ValueError) as problem:  # a loop of links, a null byte
-        raise OSError(errno.EINVAL, str(problem)) from problem
+    status = _status(path)
+    final = path.resolve()
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if status is not None and (not stat.S_ISREG(status.st_mode) or _own_descriptor(path) is not None):
@@ -114,6 +112,8 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except FileNotFoundError:
         return None
+    except ValueError as problem:  # a null byte
+        raise OSError(errno.EINVAL, str(problem)) from problem
 
 
 def _own_descriptor(path: Path) -> int | None:
@@ -175,7 +175,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        if problem.errno == errno.ENOENT and not path.parent.exists():
+        if problem.errno == errno.ENOENT and not os.path.isdir(path.parent):  # noqa: PTH112 - it does not fail
             reason = f"there is no folder {path.absolute().parent}"
         raise CheckpointWriteError(problem.errno or errno.EIO, f"{path}: cannot be written: {reason}") from problem
 

@@ -18,6 +18,7 @@ from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
+from ts_core.contract.plan import require_shapes
 from ts_core.contract.readers import CheckpointReader, LazyTensors
 from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError
 
@@ -197,6 +198,7 @@ def write_checkpoint(
     if path.name.endswith(INDEX_SUFFIX):
         raise ArgumentError(f"{path}: this is what the index of shards is called: name the checkpoint, without it")
     index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
+    require_shapes(index)
     pieces = [index]
     if max_shard_size is not None:
         if not chosen.shardable:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ts_core.contract.dtypes import DtypeTable, dtype_name
+from ts_core.contract.files import count_elements
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.errors import CheckpointError, UnsupportedDtypeError
 
+_FEW = 8  # dimensions
 _WIDER = {"bfloat16": "float32", "float16": "float32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 
 
@@ -42,6 +44,20 @@ def require_names(format: str, index: CheckpointIndex, problem: Callable[[str], 
             f"{format} cannot hold the names of some tensors; nothing was written. Give them other ones:\n"
             + "\n".join(lines)
         )
+
+
+def require_shapes(index: CheckpointIndex) -> None:
+    """Refuse shapes that no reader of ours believes: of too many dimensions, or too large but for being empty.
+
+    Raises:
+        UnsupportedDtypeError: it names the first.
+    """
+    for info in index.values():
+        if not info.nbytes or len(info.shape) > _FEW:
+            try:
+                count_elements(info.shape)
+            except ValueError as problem:
+                raise UnsupportedDtypeError(f"{info.name}: {problem}; nothing was written") from problem
 
 
 def require_tensors(format: str, index: CheckpointIndex) -> None:

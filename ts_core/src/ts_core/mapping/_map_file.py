@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -102,9 +101,8 @@ def write(path: str | os.PathLike[str], pair: Pair) -> None:
         text.encode()
         write_text(path, text)
     except CheckpointWriteError as problem:
-        raise WeightMapError(
-            f"cannot write the weight map {path}: {os.strerror(problem.errno or errno.EIO)}"
-        ) from problem
+        reason = getattr(problem.__cause__, "strerror", None) or problem
+        raise WeightMapError(f"cannot write the weight map {path}: {reason}") from problem
     except ValueError as problem:  # a null byte in the path, half of a character in a name
         raise WeightMapError(f"cannot write the weight map {path}: {problem}") from problem
 

@@ -31,6 +31,7 @@ from ts_mindspore.checkpoints._wire import (
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_TOO_LARGE = 1 << 31  # for a size in a shape
 _LONGEST = 1024  # characters of a name, or MindSpore makes no parameter of it
 _SLICE = 512 << 20  # bytes; a larger tensor is written in slices, as MindSpore does
 
@@ -47,6 +48,12 @@ class MindSporeWriter:
             raise UnsupportedDtypeError(
                 "a MindSpore checkpoint cannot hold tensors of shape (0,): MindSpore reads them back as scalars; "
                 f"nothing was written. Leave out: {', '.join(empty)}"
+            )
+        large = [name for name, info in index.items() if max(info.shape, default=0) >= _TOO_LARGE]
+        if large:
+            raise UnsupportedDtypeError(
+                "a MindSpore checkpoint cannot hold shapes with a size of 2^31 or more: MindSpore does not read them "
+                f"back; nothing was written. Reshape or leave out: {', '.join(large)}"
             )
         self._extra = {
             name: value
