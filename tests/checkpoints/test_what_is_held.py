@@ -59,7 +59,7 @@ REFUSED = {
     ".npz": {"\ud800", "a\udfff", "a\0b", "\0", "a\0", "a" * 65532, "a" * 70_000, "é" * 40_000},
 }
 slow = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 
 
