@@ -175,6 +175,22 @@ def test_packed_numbers_are_not_cast(tmp_path):
             ts.convert(tensors, tmp_path / "x.ckpt", cast=cast)
 
 
+@pytest.mark.parametrize(
+    ("cast", "reason"),
+    [
+        ("float32", "cast must be a dict"),
+        (["float32"], "cast must be a dict"),
+        ({"float32": 3}, "unknown dtype 3"),
+        ({3: "float32"}, "unknown dtype 3"),
+        ({"float32": "str"}, "unknown dtype 'str'"),
+    ],
+)
+def test_what_is_no_cast(cast, reason, source, tmp_path):
+    with pytest.raises(ts.errors.TsError, match=reason):
+        ts.convert(source, tmp_path / "b.npz", cast=cast, progress=False)
+    assert not (tmp_path / "b.npz").exists()
+
+
 def test_the_command(source, tmp_path):
     def run(*more):
         arguments = ["convert", source, tmp_path / "b.npz", "--cast", "float32=float16", *more]

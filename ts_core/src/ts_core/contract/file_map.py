@@ -190,7 +190,7 @@ def _descriptor(file: FileMap) -> _Descriptor | None:
 
 def _opened(file: FileMap) -> _Descriptor | None:
     try:
-        descriptor = _Descriptor(os.open(file.path, os.O_RDONLY))
+        descriptor = _Descriptor(open_regular(file.path))
     except OSError:
         return None
     status = os.fstat(descriptor.number)

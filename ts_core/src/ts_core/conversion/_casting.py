@@ -16,7 +16,7 @@ from ts_core.contract.files import pieces
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._report import ConversionRow, with_cast
-from ts_core.errors import ArgumentError
+from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.sources import Indexed
 
 
@@ -32,10 +32,13 @@ class CastTensors(Indexed):
         changed: name of a tensor that was read → how many of its elements do not fit into the new dtype.
 
     Raises:
+        ArgumentTypeError: `casts` is no mapping.
         ArgumentError: a cast would lose the imaginary part, or names a dtype that is unknown or no single number.
     """
 
     def __init__(self, source: LazyTensors, casts: Mapping[str, str]) -> None:
+        if not isinstance(casts, Mapping):
+            raise ArgumentTypeError(f"cast must be a dict, {{'bfloat16': 'float32'}}, not {type(casts).__name__}")
         self._source = source
         self.changed: dict[str, int] = {}
         dtypes = {dtype_name(dtype_of(old)): dtype_of(new) for old, new in casts.items()}
