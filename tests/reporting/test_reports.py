@@ -82,6 +82,7 @@ def test_a_conversion_says_what_became_of_each_tensor(tmp_path):
         "source_shape": (3, 2, 4),
         "target_shape": (3, 2, 1, 4),
         "transform": "insert_axis(axis=2)",
+        "changed": 0,
         "how": "file",
         "certainty": "certain",
     }

@@ -105,6 +105,10 @@ class ComparisonWarning(UserWarning):
     """A comparison was not quite what was asked for: a key of ``tolerances`` that fits no pair."""
 
 
+class ConversionWarning(UserWarning):
+    """Something was moved, and not all of it arrived as it was: metadata, elements that a dtype cannot hold."""
+
+
 class WorkerWarning(RuntimeWarning):
     """Processes that shared the work were lost, perhaps for want of memory; it was done without them."""
 

@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,13 +174,18 @@ class NpyFiles(LazyTensors):
         return len(self.names)
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for somebody who would write into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class _Opened:
     """An `.npy` file that is open, and what its header says."""
 
     def __init__(self, path: str, identity: Identity | None) -> None:
         self.path = path
         try:
-            self._file = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - pathlib costs more; see __exit__
+            self._file = open(path, "rb", buffering=0, opener=_at_once)  # noqa: SIM115 - see __exit__
         except FileNotFoundError as problem:
             raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
         except OSError as problem:
@@ -194,6 +200,8 @@ class _Opened:
         status = os.fstat(self._file.fileno())
         if identity not in (None, identity_of(status)):
             raise self._replaced()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{self.path}: it is a pipe or a device, and no file")
         self._size = status.st_size
         self._head = self._file.read(self._size if self._size < _MAPPED else MAX_HEADER) or b""
         self.header = read_header(self._head, self.path)

@@ -12,11 +12,13 @@ import numpy as np
 
 from ts_core.checkpoints._arrays import identity_of, npy_folder
 from ts_core.checkpoints._formats import Files, format_of, known_formats, open_file
-from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
+from ts_core.checkpoints._replacement import free_shard_paths, journal, standing
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_metadata, index_path, parse_size, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
+from ts_core.contract.plan import require_shapes
 from ts_core.contract.readers import CheckpointReader, LazyTensors
 from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError
 
@@ -193,7 +195,10 @@ def write_checkpoint(
         progress: called after each tensor with its size in bytes.
     """
     chosen = format_of(path, format)
+    if path.name.endswith(INDEX_SUFFIX):
+        raise ArgumentError(f"{path}: this is what the index of shards is called: name the checkpoint, without it")
     index = CheckpointIndex(tensors.index.tensors, {**tensors.metadata, **(metadata or {})})
+    require_shapes(index)
     pieces = [index]
     if max_shard_size is not None:
         if not chosen.shardable:
@@ -201,14 +206,36 @@ def write_checkpoint(
             raise ArgumentError(f"max_shard_size: a {chosen.name} checkpoint is one file; only {can} can be split")
         pieces = split(index, parse_size(max_shard_size))
     require_space(path, sum(info.nbytes for info in index.values()) + _OVERHEAD * len(index))
-    paths = [path] if len(pieces) == 1 else [*shard_paths(path, len(pieces), chosen.suffix_of(path)), index_path(path)]
-    dropped: tuple[str, ...] = ()
-    with replacing(*paths) as temporaries:
-        for temporary, piece in zip(temporaries, pieces, strict=False):  # the index of the shards has no piece
-            dropped = _write_file(tensors, temporary, chosen, piece, progress)
-        if len(pieces) > 1:
-            temporaries[-1].write_bytes(index_bytes(list(zip(paths, pieces, strict=False))))
+    if len(pieces) > 1:
+        return _write_shards(tensors, path, chosen, pieces, progress)
+    suffix = chosen.suffix_of(path)
+    with journal(path, suffix) as note, replacing(path, replaced=lambda: standing(path, suffix)) as (temporary,):
+        dropped = _write_file(tensors, temporary, chosen, index, progress)
+        note(standing(path, suffix)[1:])
     return dropped
+
+
+def _write_shards(
+    tensors: LazyTensors,
+    path: Path,
+    format: Format,
+    pieces: Sequence[CheckpointIndex],
+    progress: Callable[[int], object] | None,
+) -> tuple[str, ...]:
+    """The index holds the metadata; so do the shards where they stay what other programs expect of a shard."""
+    suffix, metadata = format.suffix_of(path), pieces[0].metadata
+    held = index_metadata(metadata)
+    with journal(path, suffix) as note:
+        paths = [*free_shard_paths(path, len(pieces), suffix), index_path(path)]
+        with replacing(*paths, replaced=lambda: standing(path, suffix)) as temporaries:
+            dropped = set(metadata)
+            for temporary, piece in zip(temporaries, pieces, strict=False):  # the index has no piece
+                own = CheckpointIndex(piece.tensors) if format.nested else piece
+                not_there = _write_file(tensors, temporary, format, own, progress)
+                dropped &= dropped if format.nested else set(not_there)
+            temporaries[-1].write_bytes(index_bytes(list(zip(paths, pieces, strict=False)), held))
+            note([*paths[:-1], *standing(path, suffix)])
+    return tuple(name for name in metadata if name in dropped and name not in held)
 
 
 def _write_file(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ts_core.checkpoints._arrays import npy_folder
-from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader
+from ts_core.checkpoints._sharded import INDEX_SUFFIX, ShardedReader, is_complete
 from ts_core.checkpoints.formats import core_formats
 from ts_core.contract.byte_sources import ByteSource, MappedFile
 from ts_core.contract.files import reading
@@ -44,15 +44,57 @@ def open_file(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files
         CheckpointError: no format fits its content, or the one that fits finds it damaged.
         ArgumentError: ``key`` was given, and the format has nothing to choose from.
     """
+    while True:
+        place = _leading_to(path)
+        before = _stamp(place)
+        try:
+            found = _open_place(place, options)
+        except CheckpointError:
+            if _leading_to(path) == place and _stamp(place) == before:
+                raise
+        else:
+            if not place.name.endswith(INDEX_SUFFIX) or _stamp(place) == before:
+                return found
+            found[0].close()
+        # Another process has replaced the checkpoint meanwhile: its files would be some of one, some of the other.
+
+
+def _leading_to(path: Path) -> Path:
+    """The file or folder that a path means: itself or an index, its own or that of a folder.
+
+    Of a file and an index of its name the younger one is meant, unless shards are missing from the index.
+    """
+    if path.is_dir():
+        indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
+        if len(indexes) > 1:
+            listed = ", ".join(index.name for index in indexes)
+            raise CheckpointError(f"{path}: several indexes ({listed}); name the one to open")
+        if not indexes:
+            return path
+        path = path / (indexes[0].name.removesuffix(INDEX_SUFFIX) or indexes[0].name)
+    index = path.parent / f"{path.name}{INDEX_SUFFIX}"
+    beside, own = _stamp(index), _stamp(path)
+    if beside is None or (own is not None and (own[-1] >= beside[-1] or not is_complete(index))):
+        return path
+    return index
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from another of the same path, last the time of its last change; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _open_place(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files]:
     if path.is_dir():
         return _open_folder(path, options)
     if not path.exists():
-        beside = path.with_name(path.name + INDEX_SUFFIX)
-        if beside.exists():
-            return _open_shards(beside, options)
         raise CheckpointNotFoundError(f"{path}: there is no such file or folder")
     if not path.is_file():
-        raise CheckpointError(f"{path}: it is neither a file nor a folder")
+        raise CheckpointError(f"{path}: it is neither a file nor a folder, but a pipe or a device")
     if path.name.endswith(INDEX_SUFFIX):
         return _open_shards(path, options)
     source = MappedFile(path)
@@ -96,11 +138,6 @@ def _open_shards(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Fi
 
 
 def _open_folder(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files]:
-    indexes = sorted(path.glob(f"*{INDEX_SUFFIX}"))
-    if len(indexes) > 1:
-        raise CheckpointError(f"{path}: several indexes ({', '.join(i.name for i in indexes)}); name the one to open")
-    if indexes:
-        return open_file(indexes[0], options)
     if arrays := npy_folder(path):
         _refuse_key(path, "npy", options)
         return arrays, arrays.files

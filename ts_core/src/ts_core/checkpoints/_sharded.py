@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ts_core.contract.byte_sources import ByteSource
+from ts_core.contract.byte_sources import ByteSource, MappedFile
 from ts_core.contract.files import reading, unique_keys
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.contract.readers import CheckpointReader
-from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, UnsafeCheckpointError
+from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError, UnsafeCheckpointError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 INDEX_SUFFIX = ".index.json"
+_SIZES = ("total_size", "total_parameters")  # metadata that an index has of its own
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -32,7 +34,7 @@ class ShardedReader:
     def __init__(self, source: ByteSource, open_shard: Callable[[Path], CheckpointReader]) -> None:
         path = source.path
         with reading(path):
-            shards = _parse(source)
+            shards, metadata = _parse(source)
         self._readers: dict[str, CheckpointReader] = {}
         self._shard = shards
         self.files = (path, *(path.parent / shard for shard in dict.fromkeys(shards.values())))
@@ -51,7 +53,8 @@ class ShardedReader:
         if extra:
             raise CheckpointError(f"{path}: the shards hold tensors that the index does not list: {', '.join(extra)}")
         self.format = next((reader.format for reader in self._readers.values()), "safetensors")
-        self.index = CheckpointIndex(infos)
+        readers = {shard: reader.index.metadata for shard, reader in self._readers.items()}
+        self.index = CheckpointIndex(infos, _merged(metadata, readers))
 
     def read(self, name: str) -> Array:
         """The tensor, from the shard that holds it."""
@@ -63,7 +66,24 @@ class ShardedReader:
             reader.close()
 
 
-def _parse(source: ByteSource) -> dict[str, str]:
+def _merged(metadata: Mapping[str, object], of_shards: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """The metadata of the index and of the shards; what these do not agree upon is told apart by the shard."""
+    merged = dict(metadata)
+    for shard, entries in of_shards.items():
+        for name, value in entries.items():
+            if not _is_equal(merged.setdefault(name, value), value):
+                merged[f"{name} ({shard})"] = value
+    return merged
+
+
+def _is_equal(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # what a pickle holds may be anything
+        return False
+
+
+def _parse(source: ByteSource) -> tuple[dict[str, str], dict[str, object]]:
     path = source.path
     content = json.loads(bytes(source.read(0, len(source))), object_pairs_hook=unique_keys)
     shards = content["weight_map"] if isinstance(content, dict) and "weight_map" in content else None
@@ -76,7 +96,24 @@ def _parse(source: ByteSource) -> dict[str, str]:
             )
         if shard.endswith(INDEX_SUFFIX):
             raise CheckpointError(f"{path}: the shard of {name} is {shard}, which is an index itself")
-    return shards
+    metadata = content.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: the metadata of an index is an object, not {type(metadata).__name__}")
+    return shards, {name: value for name, value in metadata.items() if name not in _SIZES}
+
+
+def listed_shards(index: Path) -> list[str]:
+    """The names of the shards in an index that may be there, or be damaged: then there are none."""
+    try:
+        return list(dict.fromkeys(_parse(MappedFile(index))[0].values()))
+    except (TsError, ValueError, LookupError, RecursionError):
+        return []
+
+
+def is_complete(index: Path) -> bool:
+    """Whether an index names shards, and all of them are there."""
+    shards = listed_shards(index)
+    return bool(shards) and all(index.with_name(shard).is_file() for shard in shards)
 
 
 def parse_size(size: int | str) -> int:
@@ -109,11 +146,16 @@ def split(index: CheckpointIndex, max_bytes: int) -> list[CheckpointIndex]:
     return [CheckpointIndex(piece, index.metadata) for piece in pieces]
 
 
-def shard_paths(path: Path, count: int, suffix: str) -> list[Path]:
-    """``model.safetensors`` → ``model-00001-of-00003.safetensors`` and so on."""
+def stem_and_suffix(path: Path, suffix: str) -> tuple[str, str]:
+    """The parts of a file's name between which its shards are numbered; `suffix` is that of its format."""
     suffix = path.name[len(path.name) - len(suffix or path.suffix) :]
-    stem = path.name.removesuffix(suffix)
-    return [path.with_name(f"{stem}-{number:05}-of-{count:05}{suffix}") for number in range(1, count + 1)]
+    return path.name.removesuffix(suffix), suffix
+
+
+def shard_paths(path: Path, count: int, suffix: str, mark: str = "") -> list[Path]:
+    """``model.safetensors`` → ``model-00001-of-00003.safetensors`` and so on, or with a mark after ``model``."""
+    stem, suffix = stem_and_suffix(path, suffix)
+    return [path.with_name(f"{stem}{mark}-{number:05}-of-{count:05}{suffix}") for number in range(1, count + 1)]
 
 
 def index_path(path: Path) -> Path:
@@ -121,8 +163,21 @@ def index_path(path: Path) -> Path:
     return path.with_name(path.name + INDEX_SUFFIX)
 
 
-def index_bytes(shards: Iterable[tuple[Path, CheckpointIndex]]) -> bytes:
+def index_metadata(metadata: Mapping[str, object]) -> dict[str, object]:
+    """What an index can hold of the metadata of a checkpoint: what JSON gives back as it was."""
+    return {name: value for name, value in metadata.items() if name not in _SIZES and _is_json(value)}
+
+
+def index_bytes(shards: Iterable[tuple[Path, CheckpointIndex]], metadata: Mapping[str, object]) -> bytes:
     """The content of the index file."""
     weight_map = {name: path.name for path, piece in shards for name in piece}
     total = sum(info.nbytes for _, piece in shards for info in piece.values())
-    return json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2).encode()
+    return json.dumps({"metadata": {"total_size": total, **metadata}, "weight_map": weight_map}, indent=2).encode()
+
+
+def _is_json(value: object, depth: int = 8) -> bool:
+    if isinstance(value, dict):
+        return depth > 0 and all(type(key) is str and _is_json(item, depth - 1) for key, item in value.items())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_json(item, depth - 1) for item in value)
+    return value is None or type(value) in (bool, int, str) or (type(value) is float and isfinite(value))

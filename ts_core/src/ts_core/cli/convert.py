@@ -17,6 +17,7 @@ from ts_core.cli._options import assignment, at_most_one
 @click.option("--map", "weight_map", metavar="M.json", help="Use this weight map.")
 @click.option("--format", metavar="NAME", help="Of the destination; by default what its suffix stands for.")
 @click.option("--cast", multiple=True, metavar="OLD=NEW", help="Store dtype OLD as NEW: bfloat16=float32. Repeatable.")
+@click.option("--allow-overflow", is_flag=True, help="Elements that do not fit into a --cast are no failure.")
 @click.option("--max-shard-size", metavar="SIZE", help="Split into files of at most this size, such as 5GB.")
 @click.option("--key", help="Which of several nested state dicts to read.")
 @click.option("--strip-prefix", metavar="PREFIX", help="Take this off every name that begins so.")
@@ -26,7 +27,8 @@ from ts_core.cli._options import assignment, at_most_one
 def command(source: str, destination: str, like: str | None, cast: tuple[str, ...], quiet: bool, **options: Any) -> int:
     """Convert the checkpoint SOURCE to DESTINATION, whose suffix names the format.
 
-    Exit code 1 when the file was written but something got lost: biases that the layers of TARGET have no place for.
+    Exit code 1 when the file was written but something got lost: biases that the layers of TARGET have no place for,
+    elements that do not fit into the dtype of a --cast.
     """
     from ts_core.conversion import convert as run
 

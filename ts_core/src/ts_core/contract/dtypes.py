@@ -34,7 +34,7 @@ def dtype_of(name: str) -> Dtype:
     # Not NumPy's own. Several packages register a "bfloat16" with NumPy, and the last one wins: ask for the right one.
     import ml_dtypes
 
-    scalar = getattr(ml_dtypes, name, None)
+    scalar = getattr(ml_dtypes, name, None) if isinstance(name, str) else None
     if isinstance(scalar, type) and issubclass(scalar, np.generic):
         return np.dtype(scalar)
     raise ArgumentError(f"unknown dtype {name!r}: use a name such as float32, float16, bfloat16, int64")

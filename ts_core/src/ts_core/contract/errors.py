@@ -10,6 +10,7 @@ from ts_core.errors import CaptureWarning as CaptureWarning
 from ts_core.errors import CheckpointError as CheckpointError
 from ts_core.errors import CheckpointNotFoundError as CheckpointNotFoundError
 from ts_core.errors import CheckpointWriteError as CheckpointWriteError
+from ts_core.errors import ConversionWarning as ConversionWarning
 from ts_core.errors import FrameworkMissingError as FrameworkMissingError
 from ts_core.errors import NoParametersError as NoParametersError
 from ts_core.errors import NotBuiltError as NotBuiltError

@@ -7,9 +7,11 @@ keeps one for each map, and the C library's own call needs none. For copies a fe
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import mmap
 import os
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -89,14 +91,25 @@ class _Descriptor:
 _descriptors: dict[int, _Descriptor] = {}
 
 
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """A descriptor for reading a regular file. Raises OSError for all else: a pipe might have nothing to say, ever."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    problem = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    raise OSError(problem, os.strerror(problem) if stat.S_ISDIR(mode) else "it is a pipe or a device, and no file")
+
+
 def map_file(path: str | os.PathLike[str]) -> tuple[memoryview, FileMap]:
     """Map a file for reading: its bytes, and what is known of it. The map lasts as long as a view of the bytes.
 
     Raises:
-        OSError: it cannot be opened or mapped.
+        OSError: it cannot be opened or mapped, or is no regular file: to open a pipe might never end.
         ValueError: it is empty.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    descriptor = open_regular(path)
     try:
         file = FileMap(path, descriptor)
     finally:
@@ -177,7 +190,7 @@ def _descriptor(file: FileMap) -> _Descriptor | None:
 
 def _opened(file: FileMap) -> _Descriptor | None:
     try:
-        descriptor = _Descriptor(os.open(file.path, os.O_RDONLY))
+        descriptor = _Descriptor(open_regular(file.path))
     except OSError:
         return None
     status = os.fstat(descriptor.number)

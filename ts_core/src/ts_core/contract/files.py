@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import begin_writeback, prefault, release
+from ts_core.contract.file_map import begin_writeback, open_regular, prefault, release
 from ts_core.errors import CheckpointError, TsError, WeightMapError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -155,6 +156,12 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
     except (OSError, RuntimeError) as problem:  # of a library that parses it (HDF5)
         raise CheckpointError(f"{path}: the file cannot be read: {type(problem).__name__}: {problem}") from problem
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text in a regular file, in UTF-8. Raises OSError for a pipe or a device, and UnicodeDecodeError."""
+    with os.fdopen(open_regular(path), encoding="utf-8-sig") as file:
+        return file.read()
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ts_core.contract.formats import Format
 
 
+#: What the metadata of a safetensors file says when nobody knows better: Hugging Face's transformers loads none that
+#: says nothing. So it tells nothing of who wrote the names in the file.
+DEFAULT_TAG = "pt"
+
+
 @dataclass(frozen=True, slots=True)
 class FrameworkInfo:
     """What a plug-in says of its framework, completed by the core with what it finds in the metadata.

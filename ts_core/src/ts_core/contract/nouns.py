@@ -198,6 +198,15 @@ class Section:
     tensors: tuple[str, ...]
 
 
+class OfTheFile(str):
+    """Metadata that tells of the file it stands in (who wrote it, its checksum), and not of the model in the file.
+
+    A writer passes it on only where it is true of the new file as well.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointIndex(Mapping[str, TensorInfo]):
     """What a checkpoint holds, or will hold: names, shapes, dtypes, in file order, and what is no tensor.
@@ -252,6 +261,7 @@ class LoadResult:
         unexpected: names that the arrays have and the network lacks.
         mismatched: name → (shape in the network, shape of the array).
         network: the network that holds the arrays: the one that was given, unless its framework makes a new one.
+        changed: name → how many elements the dtype of the network cannot hold; without those that keep all.
     """
 
     loaded: tuple[str, ...]
@@ -259,7 +269,8 @@ class LoadResult:
     unexpected: tuple[str, ...] = ()
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
     network: object = field(default=None, repr=False, compare=False)
+    changed: Mapping[str, int] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """True when everything fitted."""
-        return not (self.missing or self.unexpected or self.mismatched)
+        return not (self.missing or self.unexpected or self.mismatched or self.changed)

@@ -45,8 +45,8 @@ class ZipEntry:
 
 
 def is_zip(file: ByteSource) -> bool:
-    """Whether a file begins as a zip archive does."""
-    return file.read(0, 4) == _LOCAL_SIGNATURE
+    """Whether a file begins as a zip archive does, an empty one included."""
+    return bytes(file.read(0, 4)) in (_LOCAL_SIGNATURE, _END_SIGNATURE)
 
 
 def read_directory(file: ByteSource) -> list[ZipEntry]:
@@ -117,7 +117,7 @@ def _refuse_overlaps(file: ByteSource, entries: list[ZipEntry]) -> None:
 
 
 ALIGNMENT = 64  # bytes: of every entry's content, so that it can be mapped and handed to vector instructions
-_UINT16_MAX = 0xFFFF
+MAX_NAME = _UINT16_MAX = 0xFFFF  # bytes of a name
 _UINT32_MAX = 0xFFFFFFFF
 _LARGE = 1 << 20  # bytes; from here on the checksum is computed while the content is being written
 _ZIP64, _PADDING = 0x0001, 0x4246  # ids of extra fields; the second is the one that torch pads with

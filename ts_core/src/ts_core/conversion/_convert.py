@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ts_core import errors
 from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
 from ts_core.contract.arrays import Array
 from ts_core.contract.byte_sources import release
-from ts_core.contract.dtypes import dtype_name, dtype_of
-from ts_core.contract.files import RELEASED, pieces
-from ts_core.contract.nouns import CheckpointIndex
+from ts_core.contract.casting import some_counts
+from ts_core.contract.files import RELEASED
+from ts_core.contract.nouns import CheckpointIndex, OfTheFile
 from ts_core.contract.readers import LazyTensors
+from ts_core.conversion._casting import CastTensors
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import ArgumentError, WeightMapError
+from ts_core.errors import ArgumentError, ConversionWarning, WeightMapError
 from ts_core.frameworks import framework_called
-from ts_core.log import LOGGER
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import Indexed, borrowed, open_source
+from ts_core.sources import borrowed, open_source
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -50,6 +47,7 @@ def convert(
     weight_map: WeightMap | tuple[Mapping[str, Any], Mapping[str, Any]] | str | os.PathLike[str] | None = None,
     format: str | None = None,
     cast: Mapping[str, str] | None = None,
+    allow_overflow: bool = False,
     max_shard_size: int | str | None = None,
     progress: bool = True,
     **open_options: Any,
@@ -67,13 +65,17 @@ def convert(
         weight_map: a map that was made before: the value, the pair that ``get_weight_map`` returns, or a file.
         format: of the destination; by default what its suffix stands for.
         cast: names of dtypes → names of the dtypes to store instead, ``{"bfloat16": "float32"}``.
+        allow_overflow: let the report be true although elements do not fit into the dtype that `cast` asks for: an
+            overflow, an integer that wraps around, a fraction that is cut off. They are counted in the rows in any
+            case. Rounding, and a small number that becomes 0 by it, is no such change.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
     Returns:
         A row for each parameter; true when all of them arrived, and printed as a table. False when a bias got lost, of
-        a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
+        a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well; and when
+        elements do not fit into the dtype of a `cast`, unless `allow_overflow`.
 
     Raises:
         ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
@@ -85,6 +87,8 @@ def convert(
 
     Warns:
         WeightMapWarning: biases get lost, or layers were matched by order alone.
+        ConversionWarning: elements do not fit into the dtype of a `cast`; a `cast` fits no tensor; the format cannot
+            hold some of the metadata.
     """
     given = [
         name for name, value in {"to": to, "target": target, "weight_map": weight_map}.items() if value is not None
@@ -109,8 +113,9 @@ def convert(
             translated = found.apply(passing)
             rows = mapped_rows(tensors.index, translated, found.entries, found.unmatched_source)
             notes += found.notes
-        result = CastTensors(translated, cast) if cast else translated
-        rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
+        casting = CastTensors(translated, cast) if cast else None
+        result = translated if casting is None else casting
+        said = [] if casting is None else [f"cast: no tensor is {name}" for name in casting.unused]
         with _progress(result.index, place, progress) as advance:
 
             def written(nbytes: int) -> None:
@@ -121,7 +126,16 @@ def convert(
                 result, place, format=chosen.name, max_shard_size=max_shard_size, progress=written
             )
         if dropped:
-            notes.append(f"Metadata that the format {chosen.name!r} cannot hold was dropped: {', '.join(dropped)}")
+            notes.append(_dropped(chosen.name, dropped))
+        if missed := _missed(dropped, result.metadata):
+            errors.warn(ConversionWarning(f"{place}: {_dropped(chosen.name, missed)}"))
+        notes += said
+        if casting is not None:
+            rows = tuple(casting.told(row, allow_overflow) for row in rows)
+            if casting.changed and not allow_overflow:
+                said.append(f"cast: elements do not fit into their new dtypes: {some_counts(casting.changed)}")
+        for line in said:
+            errors.warn(ConversionWarning(f"{place}: {line}"))
         origin = framework_of_format(getattr(tensors, "format", None))
     return ConversionReport(
         rows, tuple(notes), source_framework=origin, target_framework=to or framework_of_format(chosen.name)
@@ -150,15 +164,27 @@ def save_checkpoint(
 
     Raises:
         ArgumentError: the suffix stands for no format, or the format cannot be split.
+        CheckpointError: the format cannot hold a name, or no tensors at all; nothing was written.
         UnsupportedDtypeError: the format cannot hold a dtype or shape; nothing was written.
         CheckpointWriteError: no room, no permission.
+
+    Warns:
+        ConversionWarning: the format cannot hold some of the metadata.
     """
-    place = Path(path)
-    dropped = write_checkpoint(
-        open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
-    )
-    if dropped:
-        LOGGER.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
+    place, source = Path(path), open_source(tensors)
+    dropped = write_checkpoint(source, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
+    if missed := _missed(dropped, {**source.metadata, **(metadata or {})}):
+        errors.warn(ConversionWarning(f"{place}: {_dropped(format_of(place, format).name, missed)}"))
+
+
+def _missed(dropped: Iterable[str], metadata: Mapping[str, object]) -> list[str]:
+    """Of the metadata that was dropped, what told of more than the file that it stood in."""
+    return [name for name in dropped if not isinstance(metadata[name], OfTheFile)]
+
+
+def _dropped(format: str, names: Iterable[str]) -> str:
+    listed = ", ".join(name or repr(name) for name in names)
+    return f"Metadata that the format {format!r} cannot hold was dropped: {listed}"
 
 
 def _weight_map(
@@ -185,35 +211,6 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
         )
 
 
-class CastTensors(Indexed):
-    """A source with other dtypes: `cast` has names of dtypes → names of the dtypes to have instead."""
-
-    def __init__(self, source: LazyTensors, cast: Mapping[str, str]) -> None:
-        self._source = source
-        dtypes = {dtype_name(dtype_of(old)): dtype_of(new) for old, new in cast.items()}
-        for old, new in dtypes.items():
-            if dtype_of(old).kind == "c" and new.kind != "c":
-                raise ArgumentError(f"cast: {old} to {dtype_name(new)} would lose the imaginary part")
-        infos = {}
-        for name, info in source.index.items():
-            dtype = dtypes.get(dtype_name(info.dtype), info.dtype)
-            infos[name] = replace(info, dtype=dtype, nbytes=math.prod(info.shape) * dtype.itemsize)
-        self._index = CheckpointIndex(infos, source.index.metadata)
-
-    def read(self, name: str) -> Array:
-        """One tensor; a copy if its dtype changes."""
-        array, dtype = self._source.read(name), self._index[name].dtype
-        if array.dtype == dtype:
-            return array
-        flat, position = np.empty(array.size, dtype), 0
-        for piece in pieces(array) if array.size else ():
-            flat[position : position + piece.size] = piece.reshape(-1)
-            position += piece.size
-            if array.flags.c_contiguous:  # otherwise the next piece may need its pages again
-                release(piece)
-        return flat.reshape(array.shape)
-
-
 class _Passing(LazyTensors):
     """A source of which nothing stays in memory that has passed: the pages of a mapped file are let go of."""
 
@@ -237,13 +234,6 @@ class _Passing(LazyTensors):
         """What was read so far is not needed any more."""
         while self._arrays:
             release(self._arrays.pop())
-
-
-def _with_cast(row: ConversionRow, before: CheckpointIndex, after: CheckpointIndex) -> ConversionRow:
-    if row.target is None or before[row.target].dtype == after[row.target].dtype:
-        return row
-    words = f"{dtype_name(before[row.target].dtype)}->{dtype_name(after[row.target].dtype)}"
-    return replace(row, status=f"{row.status}; {words}")
 
 
 @contextmanager

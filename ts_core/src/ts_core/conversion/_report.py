@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
+
+from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
@@ -23,7 +27,8 @@ NOT_APPLICABLE = "Not applicable"  # the other side cannot have it, or does not 
 MISSING = "Missing in source"
 UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
-_FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS)
+CHANGED = "Values changed"
+_FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS, CHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class ConversionRow:
         transform: the change of layout, in words; empty when there is none.
         how: how the weight map found the pair; empty when no map was used. See :class:`ts_core.WeightMap`.
         certainty: how sure the weight map is of the pair, likewise.
+        changed: how many elements the dtype of the target cannot hold: see ``allow_overflow`` of ``ts.convert``.
     """
 
     source: str | None
@@ -49,6 +55,7 @@ class ConversionRow:
     transform: str = ""
     how: str = ""
     certainty: str = ""
+    changed: int = 0
 
     def __bool__(self) -> bool:
         """True when the parameter arrived."""
@@ -89,7 +96,7 @@ class ConversionReport(Tabular[ConversionRow]):
             _column("status", "Conversion status"),
             _column("source_shape", f"Parameter shape of {source}"),
             _column("target_shape", f"Parameter shape of {target}"),
-            *map(_column, ("transform", "how", "certainty")),
+            *map(_column, ("transform", "how", "certainty", "changed")),
         ]
 
     def _facts(self) -> dict[str, Any]:
@@ -115,6 +122,20 @@ def status(source: str, target: str, value_converted: bool = False) -> str:
     if value_converted:
         words.append(VALUE_CONVERTED)
     return "; ".join(words) or CONSISTENT
+
+
+def with_cast(
+    row: ConversionRow, before: np.dtype[Any], after: np.dtype[Any], changed: int, allowed: bool
+) -> ConversionRow:
+    """The row of a parameter whose dtype changed, and of which so many elements do not fit into the new one."""
+    if dtype_name(before) == dtype_name(after):
+        return row
+    words = f"{dtype_name(before)}->{dtype_name(after)}"
+    if not changed:
+        return replace(row, status=f"{row.status}; {words}")
+    said = f"{changed:,} of {prod(row.target_shape or ()):,} elements do not fit into {dtype_name(after)}"
+    front = row.status if allowed else CHANGED
+    return replace(row, status=f"{front}; {words}: {said}", changed=changed)
 
 
 def mapped_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ts_core.conversion import _report
-from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows
+from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows, with_cast
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import WeightMapError
 from ts_core.frameworks import load_parameters, parameters
@@ -15,7 +15,9 @@ from ts_core.sources import NetworkTensors, borrowed
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
 
-def transfer(source: object, net: object, *, weight_map: object = None, strict: bool = True) -> ConversionReport:
+def transfer(
+    source: object, net: object, *, weight_map: object = None, strict: bool = True, allow_overflow: bool = False
+) -> ConversionReport:
     """Put the weights of any source into a network.
 
     Args:
@@ -27,6 +29,9 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             differs; the network is then unchanged. The bias of a linear layer or convolution whose partner in the
             network was built without one gets lost with a warning, and the report is false; counters and constants
             need no partner.
+        allow_overflow: let the report be true although elements do not fit into the dtypes of the network: an
+            overflow, an integer that wraps around, a fraction that is cut off. They are counted in the rows in any
+            case. Rounding, and a small number that becomes 0 by it, is no such change.
 
     Returns:
         One row for each parameter; true when all of them arrived. Its ``network`` holds the weights: of a framework
@@ -34,6 +39,7 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
 
     Warns:
         WeightMapWarning: biases get lost, or layers were matched by order alone.
+        ConversionWarning: elements do not fit into the dtypes of the network.
 
     Raises:
         ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
@@ -56,9 +62,13 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             raise WeightMapError(_summary(problems))
         warn(found)
         arrays = {name: mapped[name] for name in mapped if name in places and name not in wrong}
-        result = load_parameters(net, arrays, strict=False)
-        moved = mapped_rows(tensors.index, mapped, found.entries, found.unmatched_source)
-        rows = [replace(row, status=_report.SHAPE_DIFFERS) if row.target in wrong else row for row in moved]
+        result = load_parameters(net, arrays, strict=False, allow_overflow=allow_overflow)
+        rows = []
+        for row in mapped_rows(tensors.index, mapped, found.entries, found.unmatched_source):
+            if row.target in arrays:
+                dtypes = mapped.index[row.target].dtype, places[row.target].dtype
+                row = with_cast(row, *dtypes, result.changed.get(row.target, 0), allow_overflow)
+            rows.append(replace(row, status=_report.SHAPE_DIFFERS) if row.target in wrong else row)
         for one in found.unmatched_target:
             words = _report.NOT_APPLICABLE if one.harmless else _report.MISSING
             rows.append(ConversionRow(None, one.name, words, None, one.shape))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ts_core.contract.casting import cast, some_counts
 from ts_core.contract.layers import KINDS, REQUIRED
 from ts_core.contract.nouns import LoadResult, Parameter, RawParameter
-from ts_core.errors import ArgumentTypeError, LoadError, NotBuiltError, PluginError
+from ts_core.errors import ArgumentTypeError, ConversionWarning, LoadError, NotBuiltError, PluginError, warn
 from ts_core.frameworks._layers import LayerTable, layer_table, layers_by, name_in_files
 from ts_core.frameworks._registry import no_plugin, registry
 from ts_core.frameworks._tensors import to_numpy
@@ -119,7 +120,9 @@ def _plain(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = True) -> LoadResult:
+def load_parameters(
+    net: object, tensors: Mapping[str, Any], *, strict: bool = True, allow_overflow: bool = False
+) -> LoadResult:
     """Put arrays, or tensors of any framework, into a network by name.
 
     Args:
@@ -127,15 +130,20 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
         tensors: the network's own names → arrays of the network's shapes; the dtype is cast to the parameter's. Of
             tied parameters one name is enough.
         strict: raise when a name is missing or unexpected or a shape differs; the network is then unchanged.
+        allow_overflow: do not warn of elements that the dtype of their parameter cannot hold.
 
     Returns:
-        What was loaded, and (when not strict) what was not. Its ``network`` is the one that holds the arrays: of a
+        What was loaded, how many elements the dtypes of the network cannot hold (:func:`ts_core.transfer` says what
+        that means), and (when not strict) what was not loaded. Its ``network`` is the one that holds the arrays: of a
         framework whose networks cannot change a new one, and the one that was given is as it was.
 
     Raises:
         ArgumentTypeError: no plug-in recognises the object as a network.
         LoadError: strict, and something does not fit; the message lists what.
         PluginError: its plug-in does not load parameters.
+
+    Warns:
+        ConversionWarning: elements that the dtype of their parameter cannot hold.
     """
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}  # all of them, before anything changes
     plugin, known = _read(net)
@@ -147,22 +155,30 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
     for parameter in known:
         first.setdefault(id(parameter.value), parameter)
     loaded = set(result.loaded)  # of several arrays for one tensor, the last
-    chosen = {id(p.value): (first[id(p.value)], arrays[p.name]) for p in places if p.name in loaded}
-    answer = registry().ask(plugin, "load_parameters", net=net, arrays=_Cast(chosen.values()))
+    chosen = {id(p.value): (first[id(p.value)], p.name, arrays[p.name]) for p in places if p.name in loaded}
+    cast_arrays = _Cast(chosen.values())
+    answer = registry().ask(plugin, "load_parameters", net=net, arrays=cast_arrays)
     if answer is None:
         raise PluginError(f"the plug-in {plugin!r} does not load parameters into a {type(net).__qualname__}")
-    return dataclasses.replace(result, network=answer)
+    changed = cast_arrays.changed
+    if changed and not allow_overflow:
+        warn(ConversionWarning(f"the dtypes of the network cannot hold every element: {some_counts(changed)}"))
+    return dataclasses.replace(result, network=answer, changed=changed)
 
 
 class _Cast(Mapping[str, "Array"]):
-    """Path → array in the dtype of the parameter, cast when it is asked for."""
+    """Path → array in the dtype of the parameter, cast when it is asked for; and what the casts could not hold."""
 
-    def __init__(self, chosen: Iterable[tuple[Parameter, Array]]) -> None:
-        self._arrays = {place.path: (place.dtype, array) for place, array in chosen}
+    def __init__(self, chosen: Iterable[tuple[Parameter, str, Array]]) -> None:
+        self._arrays = {place.path: (place.dtype, name, array) for place, name, array in chosen}
+        self.changed: dict[str, int] = {}
 
     def __getitem__(self, path: str) -> Array:
-        dtype, array = self._arrays[path]
-        return array.astype(dtype, copy=False)
+        dtype, name, array = self._arrays[path]
+        array, changed = cast(array, dtype)
+        if changed:
+            self.changed[name] = changed
+        return array
 
     def __contains__(self, path: object) -> bool:  # without a cast
         return path in self._arrays

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ts_core.commit import replacing
-from ts_core.contract.files import unique_keys
+from ts_core.commit import write_text
+from ts_core.contract.files import read_text, unique_keys
 from ts_core.contract.transforms import InsertAxis, Transform, from_json
 from ts_core.errors import CheckpointWriteError, WeightMapError, WeightMapNotFoundError
 from ts_core.mapping._nouns import ERROR, HARMLESS, LEFT_OUT, MapEntry, Unmatched
@@ -98,12 +97,12 @@ def write(path: str | os.PathLike[str], pair: Pair) -> None:
     if not folder.is_dir():
         raise WeightMapError(f"cannot write the weight map {path}: there is no folder {folder}")
     try:
-        with replacing(path) as (unfinished,):
-            unfinished.write_text(json.dumps(pair, indent=4, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(pair, indent=4, ensure_ascii=False)
+        text.encode()
+        write_text(path, text)
     except CheckpointWriteError as problem:
-        raise WeightMapError(
-            f"cannot write the weight map {path}: {os.strerror(problem.errno or errno.EIO)}"
-        ) from problem
+        reason = getattr(problem.__cause__, "strerror", None) or problem
+        raise WeightMapError(f"cannot write the weight map {path}: {reason}") from problem
     except ValueError as problem:  # a null byte in the path, half of a character in a name
         raise WeightMapError(f"cannot write the weight map {path}: {problem}") from problem
 
@@ -116,7 +115,7 @@ def read(path: str | os.PathLike[str]) -> list[Any]:
         WeightMapError: the file cannot be read, is not JSON, or not of the form ``[name_map, value_map]``.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError as problem:
         raise WeightMapNotFoundError(f"there is no weight map {path}; {_MAKE_ONE}") from problem
     except UnicodeDecodeError as problem:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ts_core.checkpoints import framework_of_format
+from ts_core.contract.framework_info import DEFAULT_TAG
 from ts_core.contract.nouns import LayerRule, TensorInfo
 from ts_core.frameworks import framework_of_tag, registry
 
@@ -15,8 +16,9 @@ def layer_rules(tensors: Any) -> tuple[LayerRule, ...]:
     """The rules that may explain the names of an opened file: of the framework that wrote it, or of all."""
     tables = registry().each("layer_rules")
     framework = framework_of_format(getattr(tensors, "format", None))
-    if framework not in tables:
-        framework = framework_of_tag(str(tensors.metadata.get("format")))
+    tag = str(tensors.metadata.get("format"))
+    if framework not in tables and tag != DEFAULT_TAG:
+        framework = framework_of_tag(tag)
     if framework in tables:
         return tuple(tables[framework])
     return tuple(rule for table in tables.values() for rule in table)

@@ -13,7 +13,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from ts_core.commit import replacing
+from ts_core import commit
 from ts_core.errors import ArgumentError, FrameworkMissingError
 
 if TYPE_CHECKING:
@@ -202,8 +202,7 @@ def _written(text: str, path: StrPath | None) -> str:
 def write_text(path: StrPath, text: str) -> None:
     """Write a text file, whole or not at all. Raises ArgumentError when its folder does not exist."""
     require_folder(path, f"cannot write {path}")
-    with replacing(Path(path)) as (unfinished,):
-        unfinished.write_text(text, encoding="utf-8")
+    commit.write_text(Path(path), text)
 
 
 def require_folder(path: StrPath, subject: str) -> None:

@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ts_core.commit import replacing
+from ts_core.commit import write_text
 from ts_core.contract.arrays import Array
+from ts_core.contract.files import read_text
 from ts_core.conversion import ConversionReport, transfer
 from ts_core.frameworks import fix_random, gradients
 from ts_core.widget._losses import loss_compare
@@ -36,13 +37,12 @@ def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
         CheckpointWriteError: the file cannot be written (an OSError).
     """
     text = json.dumps(obj, indent=2, ensure_ascii=False)
-    with replacing(Path(file)) as (temporary,):
-        temporary.write_text(text, encoding="utf-8")
+    write_text(Path(file), text)
 
 
 def object_load(file: str | os.PathLike[str]) -> Any:
     """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str."""
-    return json.loads(Path(file).read_text(encoding="utf-8"))
+    return json.loads(read_text(file))
 
 
 def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.commit import replacing
 from ts_core.errors import ArgumentError, ArgumentTypeError, FrameworkMissingError
 from ts_core.log import user_logger
+from ts_core.reporting import csv_text, write_text
 
 Losses = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -113,8 +114,8 @@ def _relative(errors: Losses, reference: Losses) -> float:
 
 
 def _write_csv(name: str, rows: Iterable[tuple[object, ...]]) -> None:
-    with (_FOLDER / name).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    header, *others = rows
+    write_text(_FOLDER / name, csv_text(map(str, header), others))
 
 
 def _draw(figures: Any, name: str, title: str, curves: Mapping[str, Losses]) -> None:
@@ -124,4 +125,5 @@ def _draw(figures: Any, name: str, title: str, curves: Mapping[str, Losses]) -> 
         axes.plot(values, label=label)
     axes.set(title=title, xlabel="step", ylabel="loss")
     axes.legend()
-    figure.savefig(_FOLDER / name)
+    with replacing(_FOLDER / name) as (temporary,):
+        figure.savefig(temporary, format="png")

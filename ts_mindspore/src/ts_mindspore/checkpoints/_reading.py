@@ -17,6 +17,8 @@ from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
 from ts_mindspore.checkpoints._wire import (
     BYTES,
     CONTENT,
+    CRC_MARK,
+    CRC_TRAILER,
     DIMS,
     DTYPES,
     MAP_TENSOR,
@@ -35,8 +37,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SUFFIX = ".ckpt"
 _ENCRYPTED = b"\x5e\x3a\x7f"  # bytes 1 to 3 of an encrypted file; byte 0 tells the cipher
-_CRC_MARK = b"crc_num"
-_CRC_TRAILER = len(_CRC_MARK) + 10  # bytes
 
 
 def sniff(file: ByteSource) -> bool:
@@ -112,11 +112,11 @@ class MindSporeReader:
 
 def _content_end(file: ByteSource, verify: bool) -> int:
     """Where the messages end: before the checksum, if there is one."""
-    end = len(file) - _CRC_TRAILER
-    if end < 0 or file.read(end, end + len(_CRC_MARK)) != _CRC_MARK:
+    end = len(file) - CRC_TRAILER
+    if end < 0 or file.read(end, end + len(CRC_MARK)) != CRC_MARK:
         return len(file)
     if verify:
-        stated = int.from_bytes(file.read(end + len(_CRC_MARK), len(file)), "big")
+        stated = int.from_bytes(file.read(end + len(CRC_MARK), len(file)), "big")
         checksum = file.crc32(0, end)
         if checksum != stated:
             raise file.error(f"the checksum of the content is {checksum:#010x}, the file says {stated:#010x}")
@@ -134,7 +134,8 @@ def _parse(file: ByteSource, end: int) -> tuple[dict[str, _Tensor], dict[str, ob
         if tensor.type == STRING:
             if tag in metadata or tag in tensors:
                 raise file.error(f"{tag!r} is there twice")
-            metadata[tag] = str(file.read(*tensor.parts[0]), "utf-32-le")
+            # NumPy's strings, which these are, end at their last character that is not null.
+            metadata[tag] = str(file.read(*tensor.parts[0]), "utf-32-le").rstrip("\0")
         elif tag not in tensors:
             if tag in metadata:
                 raise file.error(f"{tag!r} is there twice")

@@ -33,6 +33,9 @@ DTYPES = DtypeTable(
 # MindSpore writes these too, and fails when it loads them.
 READ_ONLY_DTYPES = DtypeTable({"Complex64": "complex64", "Complex128": "complex128"})
 STRING = "str"
+# What may end a file: this, and 10 bytes of a checksum of all that precedes it.
+CRC_MARK = b"crc_num"
+CRC_TRAILER = len(CRC_MARK) + 10  # bytes
 
 # Field numbers of the messages Checkpoint, Value and TensorProto.
 VALUE = 1

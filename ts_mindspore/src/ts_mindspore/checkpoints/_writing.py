@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,27 @@ import numpy as np
 
 from ts_core.contract.errors import CheckpointError, UnsupportedDtypeError
 from ts_core.contract.files import OutputFile, raw_blocks
-from ts_core.contract.nouns import CheckpointIndex
-from ts_core.contract.plan import require_dtypes
-from ts_mindspore.checkpoints._wire import CONTENT, DTYPES, STRING, TAG, TENSOR, TYPE, VALUE, encoded, key, message
+from ts_core.contract.nouns import CheckpointIndex, OfTheFile
+from ts_core.contract.plan import is_text, require_dtypes, require_names, require_tensors
+from ts_mindspore.checkpoints._wire import (
+    CONTENT,
+    CRC_MARK,
+    CRC_TRAILER,
+    DTYPES,
+    STRING,
+    TAG,
+    TENSOR,
+    TYPE,
+    VALUE,
+    encoded,
+    key,
+    message,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_TOO_LARGE = 1 << 31  # for a size in a shape
+_LONGEST = 1024  # characters of a name, or MindSpore makes no parameter of it
 _SLICE = 512 << 20  # bytes; a larger tensor is written in slices, as MindSpore does
 
 
@@ -25,16 +41,27 @@ class MindSporeWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a MindSpore checkpoint", index, DTYPES)
+        require_names("a MindSpore checkpoint", index, _unfit)
+        require_tensors("a MindSpore checkpoint", index)
         empty = [name for name, info in index.items() if info.shape == (0,)]
         if empty:
             raise UnsupportedDtypeError(
                 "a MindSpore checkpoint cannot hold tensors of shape (0,): MindSpore reads them back as scalars; "
                 f"nothing was written. Leave out: {', '.join(empty)}"
             )
+        large = [name for name, info in index.items() if max(info.shape, default=0) >= _TOO_LARGE]
+        if large:
+            raise UnsupportedDtypeError(
+                "a MindSpore checkpoint cannot hold shapes with a size of 2^31 or more: MindSpore does not read them "
+                f"back; nothing was written. Reshape or leave out: {', '.join(large)}"
+            )
         self._extra = {
-            name: value for name, value in index.metadata.items() if name not in index and _is_appendable(value)
+            name: value
+            for name, value in index.metadata.items()
+            if is_text(name) and name not in index and _is_appendable(value)
         }
         self.dropped = tuple(name for name in index.metadata if name not in self._extra)
+        self._path = path
         self._file = OutputFile(path)
 
     def write(self, name: str, array: Array) -> None:
@@ -73,22 +100,44 @@ class MindSporeWriter:
         """Append the metadata, as ``append_dict`` of ``mindspore.save_checkpoint`` does."""
         for name, value in self._extra.items():
             if isinstance(value, str):
-                content = value.encode("utf-32-le")
+                content = (value or "\0").encode("utf-32-le")  # NumPy has no strings of no length
                 self._append(name, (0,), STRING, len(content), [content])
             else:
                 array = _as_scalar(value)
                 self.write(name, array)
         self._file.finish()
+        if self._seems_checked():
+            self._file.write(CRC_MARK + self._checksum().to_bytes(CRC_TRAILER - len(CRC_MARK), "big"))
+            self._file.finish()
+
+    def _seems_checked(self) -> bool:
+        """Whether the last elements happen to look like a checksum, for which every reader would take them."""
+        with self._path.open("rb") as written:
+            written.seek(max(self._file.position - CRC_TRAILER, 0))
+            return written.read(len(CRC_MARK)) == CRC_MARK
+
+    def _checksum(self) -> int:
+        checksum = 0
+        with self._path.open("rb") as written:
+            while block := written.read(_SLICE >> 5):
+                checksum = zlib.crc32(block, checksum)
+        return checksum
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+def _unfit(name: str) -> str | None:
+    return f"MindSpore takes names of at most {_LONGEST} characters" if len(name) > _LONGEST else None
+
+
 def _is_appendable(value: object) -> bool:
     if isinstance(value, int) and not isinstance(value, bool):
         return -(1 << 63) <= value < 1 << 63
-    return isinstance(value, str | bool | float)
+    if isinstance(value, str):
+        return is_text(value) and not value.endswith("\0") and not isinstance(value, OfTheFile)
+    return isinstance(value, bool | float)
 
 
 def _as_scalar(value: object) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ts_core.contract.errors import CheckpointError
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
-from ts_core.contract.plan import require_dtypes
+from ts_core.contract.plan import require_dtypes, require_tensors
 from ts_core.contract.zips import ZipWriter
 from ts_torch.checkpoints._tensors import DTYPES, STORAGES
 
@@ -30,6 +30,7 @@ class TorchWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a torch checkpoint", index, DTYPES)
+        require_tensors("a torch checkpoint", index)
         metadata = {name: value for name, value in index.metadata.items() if _is_plain(value) and name != "state_dict"}
         self.dropped = tuple(name for name in index.metadata if name not in metadata)
         self._keys = {name: str(number) for number, name in enumerate(index)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import zlib
 from pathlib import Path
@@ -15,8 +16,8 @@ from ts_core.contract.dtypes import is_native
 from ts_core.contract.files import reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
-from ts_core.contract.plan import refuse_tensors
-from ts_core.contract.zips import ZipEntry, ZipWriter, is_zip, read_directory
+from ts_core.contract.plan import refuse_tensors, require_names
+from ts_core.contract.zips import MAX_NAME, ZipEntry, ZipWriter, is_zip, read_directory
 from ts_core.errors import CheckpointError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -101,12 +102,24 @@ def _inflate(data: memoryview, size: int) -> bytes:
         raise ValueError(f"the compressed data: {problem}") from problem
 
 
+def _unfit(name: str, index: CheckpointIndex) -> str | None:
+    """What keeps a zip archive from an entry of this name, or NumPy from finding it again."""
+    if "\0" in name:
+        return "an entry of a zip archive ends at a null character"
+    if len(name.encode()) + len(SUFFIX) > MAX_NAME:
+        return f"an entry of a zip archive has a name of at most {MAX_NAME} bytes"
+    if name + SUFFIX in index:
+        return f"NumPy could not tell it from {name + SUFFIX!r:.200}"
+    return None
+
+
 class NpzWriter:
     """Writes an uncompressed `.npz` archive that ``numpy.load`` reads."""
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         # NumPy writes bfloat16 and its like as bare bytes, and reads them back as such.
         refuse_tensors("npz", (info for info in index.values() if not is_native(info.dtype)))
+        require_names("npz", index, functools.partial(_unfit, index=index))
         self.dropped = tuple(index.metadata)  # an archive of arrays has no place for metadata
         self._zip = ZipWriter(path)
 
