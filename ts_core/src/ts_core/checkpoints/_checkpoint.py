@@ -73,6 +73,27 @@ class Checkpoint(LazyTensors):
         self._reader.close()
 
     @property
+    def sectioned(self) -> bool:
+        """Whether it stands for the whole file: nobody chose a part of it, or changed its names."""
+        return (not self._options.key or not self._models()) and self._names is None
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The names of the models that it holds, when there are several and nobody chose one."""
+        models = self._models()
+        return models if len(models) > 1 and self._options.key is None else ()
+
+    def _models(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self._reader.index.sections if s.kind == "model" and s.tensors)
+
+    def whole(self) -> Checkpoint:
+        """Everything in the file under its full paths, be it of a model or beside it."""
+        whole = getattr(self._reader, "whole", None)
+        if whole is None:
+            return self
+        return Checkpoint(self.path, whole(), replace(self._options, key=""), None, self._files)
+
+    @property
     def travels(self) -> bool:
         """It pickles as its path and options, and is opened again where it is unpickled."""
         return True
@@ -92,7 +113,7 @@ def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str
         replace(section, tensors=tuple(infos)) if section.tensors == tuple(index) else section
         for section in index.sections
     )
-    return names, CheckpointIndex(infos, index.metadata, sections)
+    return names, CheckpointIndex(infos, index.metadata, sections, index.unreadable)
 
 
 def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:

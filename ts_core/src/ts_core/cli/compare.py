@@ -50,6 +50,8 @@ def command(
     if not quiet and not (only_different and not report.failed):
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         click.echo(report.table(wide=wide, only_different=only_different, worst=worst, color=color), color=color)
+    for note in report.notes:
+        click.echo(note)
     click.echo(report.summary)
     return 0 if report else 1
 

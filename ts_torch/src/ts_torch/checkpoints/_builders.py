@@ -156,9 +156,7 @@ def _quantised(
         return UnreadableTensor("quantised, several elements in a byte", [storage, quantizer])
     values = replace(dense(storage, offset, shape, stride), raw=True)
     if scheme == "per_tensor_affine" and len(quantizer) == 3:
-        scale, zero = (
-            _number(value, dtype) for value, dtype in zip(quantizer[1:], (np.float64, np.int64), strict=True)
-        )
+        scale, zero = (_number(value, dtype) for value, dtype in zip(quantizer[1:], ("float64", "int64"), strict=True))
         return QuantisedTensor({"int_repr": values, "scale": scale, "zero_point": zero})
     if scheme in ("per_channel_affine", "per_channel_affine_float_qparams") and len(quantizer) == 4:
         _, scales, zeros, axis = quantizer

@@ -97,7 +97,7 @@ def select(root: object, key: str | None, file: ByteSource) -> Contents:
         if not chosen:
             raise NoParametersError(f"{file.path}: key={key!r} leads to {_describe(place)}, which holds no parameters")
         metadata = _metadata(root, [part], file)
-        sections = _chosen_first(sections, key, part, chosen)
+        sections = _chosen_first(sections, key, part, chosen) if key else sections
     _require_dense(chosen, file)
     return Contents(
         {name: leaf for name, leaf in chosen.items() if not isinstance(leaf, UnreadableTensor)},
