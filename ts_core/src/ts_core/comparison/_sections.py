@@ -63,7 +63,7 @@ def side_by_side(original: LazyTensors, target: LazyTensors, labels: tuple[str, 
     if not models and all(counts):
         raise _open_choice(labels, counts[0], counts[1])
     notes = tuple(
-        f"Only {label} has the {_words(section)}, which was not compared: {len(section.tensors)} tensors."
+        f"Only {label} has the {_words(section)}, which was not compared ({len(section.tensors)} tensors)."
         for label, sections, known in zip(labels, found, paired, strict=True)
         for section in sections
         if id(section) not in known and section.tensors
@@ -127,7 +127,7 @@ def _words(section: Section) -> str:
 
 def _open_choice(labels: tuple[str, str], first: Sequence[Section], second: Sequence[Section]) -> ComparisonError:
     listed = [
-        f"{label} holds the models {', '.join(repr(section.name or 'at the top') for section in side[:_SHOWN])}"
+        f"{label} holds the model {', '.join(repr(section.name) if section.name else 'at the top' for section in side[:_SHOWN])}"
         for label, side in zip(labels, (first, second), strict=True)
     ]
     name = next((section.name for section in (*first, *second) if section.name), "")

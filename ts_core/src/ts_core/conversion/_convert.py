@@ -19,6 +19,7 @@ from ts_core.contract.dtypes import dtype_name, dtype_of
 from ts_core.contract.files import RELEASED, pieces
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
+from ts_core.conversion._left import left_behind, sections_beside, tops_of, without_strays
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import ArgumentError, WeightMapError
@@ -26,7 +27,7 @@ from ts_core.frameworks import framework_called
 from ts_core.log import LOGGER
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import Indexed, borrowed, open_source
+from ts_core.sources import Indexed, borrowed, open_source, require_one_model
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -51,6 +52,7 @@ def convert(
     format: str | None = None,
     cast: Mapping[str, str] | None = None,
     max_shard_size: int | str | None = None,
+    metadata: Mapping[str, object] | None = None,
     progress: bool = True,
     **open_options: Any,
 ) -> ConversionReport:
@@ -68,6 +70,9 @@ def convert(
         format: of the destination; by default what its suffix stands for.
         cast: names of dtypes → names of the dtypes to store instead, ``{"bfloat16": "float32"}``.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
+        metadata: entries to write that are no tensors, besides those of the source. What a source holds beside a
+            model (optimizer, random state) is left behind, and a note says so; into a ``.ckpt``, where MindSpore would
+            take it for parameters, also its metadata (epoch): it is written when it is given here.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
@@ -76,7 +81,8 @@ def convert(
         a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
 
     Raises:
-        ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
+        ArgumentError: the file holds several models, and there is no ``key=``: the message lists them; more than one
+            of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
             stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
         CheckpointError: the source cannot be read.
         WeightMapError: names do not match, or are ambiguous; the message lists them.
@@ -96,6 +102,8 @@ def convert(
     place = Path(destination)
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
+        if weight_map is None:
+            require_one_model(tensors)
         passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
         notes: list[str] = []
@@ -111,6 +119,8 @@ def convert(
             notes += found.notes
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
+        kept = without_strays(result, chosen, getattr(tensors, "format", None))
+        notes += left_behind(tensors, sorted({*result.metadata} - {*kept.metadata, *(metadata or ())}))
         with _progress(result.index, place, progress) as advance:
 
             def written(nbytes: int) -> None:
@@ -118,8 +128,15 @@ def convert(
                 advance(nbytes)
 
             dropped = write_checkpoint(
-                result, place, format=chosen.name, max_shard_size=max_shard_size, progress=written
+                kept,
+                place,
+                format=chosen.name,
+                max_shard_size=max_shard_size,
+                metadata=metadata,
+                progress=written,
             )
+        tops = tops_of(sections_beside(tensors))
+        dropped = tuple(name for name in dropped if name not in tops)
         if dropped:
             notes.append(f"Metadata that the format {chosen.name!r} cannot hold was dropped: {', '.join(dropped)}")
         origin = framework_of_format(getattr(tensors, "format", None))
@@ -145,8 +162,8 @@ def save_checkpoint(
         path: where to write.
         format: ``"mindspore"``, ``"torch"``, ``"safetensors"``, ``"npz"``; by default what the suffix stands for.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
-        metadata: entries that are no tensors, besides those of an open checkpoint. What the format cannot hold is
-            dropped, and a warning says so.
+        metadata: entries that are no tensors, besides those of an open checkpoint (but for a ``.ckpt``, where
+            MindSpore would take them for parameters). What the format cannot hold is dropped, and a warning says so.
 
     Raises:
         ArgumentError: the suffix stands for no format, or the format cannot be split.
@@ -154,9 +171,9 @@ def save_checkpoint(
         CheckpointWriteError: no room, no permission.
     """
     place = Path(path)
-    dropped = write_checkpoint(
-        open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
-    )
+    opened = open_source(tensors)
+    kept = without_strays(opened, format_of(place, format), getattr(opened, "format", None))
+    dropped = write_checkpoint(kept, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
     if dropped:
         LOGGER.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
 

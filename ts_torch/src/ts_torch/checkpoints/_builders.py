@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -160,17 +161,27 @@ def _quantised(
         return QuantisedTensor({"int_repr": values, "scale": scale, "zero_point": zero})
     if scheme in ("per_channel_affine", "per_channel_affine_float_qparams") and len(quantizer) == 4:
         _, scales, zeros, axis = quantizer
-        parts = {"int_repr": values, "scales": scales, "zero_points": zeros}
+        parts = {"int_repr": values, "scales": _numbers(scales), "zero_points": _numbers(zeros)}
         return QuantisedTensor({**parts, "axis": _number(integer(axis), "int64")})
     return UnreadableTensor(f"quantised in a way that is unknown: {brief(quantizer)}", [values, quantizer])
+
+
+def _numbers(values: object) -> object:
+    """Scales and zero points: a tensor, in old files a list."""
+    if isinstance(values, list) and all(type(value) in (int, float) for value in values):
+        return _held(np.array(values, "int64" if all(type(value) is int for value in values) else "float64"))
+    return values
+
+
+def _held(array: np.ndarray[Any, np.dtype[Any]]) -> HeldArray:
+    array.flags.writeable = False
+    return HeldArray(array)
 
 
 def _number(value: object, dtype: str) -> HeldArray:
     if not isinstance(value, int | float) or (isinstance(value, int) and value.bit_length() > 63):
         raise MalformedError(f"a quantised tensor with a scale or zero point of {brief(value)}")
-    array = np.array(value, dtype)
-    array.flags.writeable = False
-    return HeldArray(array)
+    return _held(np.array(value, dtype))
 
 
 def _unreadable(reason: str, *names: str) -> Builder:
