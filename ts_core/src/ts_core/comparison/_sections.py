@@ -126,10 +126,10 @@ def _words(section: Section) -> str:
 
 
 def _open_choice(labels: tuple[str, str], first: Sequence[Section], second: Sequence[Section]) -> ComparisonError:
-    listed = [
-        f"{label} holds the model {', '.join(repr(section.name) if section.name else 'at the top' for section in side[:_SHOWN])}"
-        for label, side in zip(labels, (first, second), strict=True)
-    ]
+    listed = []
+    for label, side in zip(labels, (first, second), strict=True):
+        names = ", ".join(repr(section.name) if section.name else "at the top" for section in side[:_SHOWN])
+        listed.append(f"{label} holds the model {names}")
     name = next((section.name for section in (*first, *second) if section.name), "")
     return ComparisonError(
         f"{'; '.join(listed)}: none is called the same on both sides. Say which to compare: "

@@ -52,8 +52,10 @@ class Format:
         wrong = [name for name in ("sniff", "open") if not callable(getattr(self, name))]
         if wrong or not (self.create is None or callable(self.create)):
             raise PluginError(f"format {self.name}: {', '.join(wrong) or 'create'} must be a function")
-        if not all(type(given) is bool for given in (self.shardable, self.nested, self.mingled)):
-            raise PluginError(f"format {self.name}: shardable, nested and mingled must be True or False")
+        if type(self.shardable) is not bool or type(self.nested) is not bool:
+            raise PluginError(f"format {self.name}: shardable and nested must be True or False")
+        if type(self.mingled) is not bool:
+            raise PluginError(f"format {self.name}: mingled must be True or False")
 
     def suffix_of(self, path: Path) -> str:
         """The longest of its suffixes with which the name of a file ends; empty when there is none."""

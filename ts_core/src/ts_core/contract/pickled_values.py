@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -120,8 +121,14 @@ def brief(value: object, depth: int = 2) -> str:
         if depth == 0:
             return "..."
         shown = ", ".join(brief(item, depth - 1) for item in value[:6])
-        return f"({shown}{', ...' if len(value) > 6 else ''})"
-    if value is None or isinstance(value, bool | int | float | complex | Global | Stub):
+        left, right = "()" if isinstance(value, tuple) else "[]"
+        return f"{left}{shown}{', ...' if len(value) > 6 else ''}{right}"
+    if isinstance(value, dict) and depth:
+        some = [f"{brief(key, 0)}: {brief(item, depth - 1)}" for key, item in islice(value.items(), 4)]
+        return f"{{{', '.join(some)}{', ...' if len(value) > 4 else ''}}}"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    if value is None or isinstance(value, bool | int | float | complex | Global | Stub | np.number):
         return repr(value)
     return f"a {type(value).__name__}"
 

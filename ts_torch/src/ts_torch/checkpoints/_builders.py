@@ -77,8 +77,8 @@ def _marked(tensor: TensorRecord, metadata: object) -> _Built:
         return UnreadableTensor(
             f"marked as {brief(unknown[0])}, which may mean that its numbers are others", {"stored": tensor}
         )
-    if metadata.get("conj") and tensor.dtype.kind != "c":
-        raise MalformedError(f"the conjugate of a tensor of dtype {tensor.dtype}")
+    if (metadata.get("conj") and tensor.dtype.kind != "c") or (metadata.get("neg") and tensor.dtype.kind == "b"):
+        raise MalformedError(f"the conjugate or negative of a tensor of dtype {tensor.dtype}")
     return replace(tensor, conjugated=bool(metadata.get("conj")), negated=bool(metadata.get("neg")))
 
 

@@ -133,9 +133,11 @@ def entries_of(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _may_hold(value: object) -> bool:
-    return isinstance(value, dict | list | tuple | Stub | set | frozenset | QuantisedTensor | NumpyArray) and bool(
-        not isinstance(value, dict | list | tuple | set | frozenset) or value
-    )
+    if isinstance(value, Stub):
+        return bool(value.args or value.attributes or value.entries or value.items or value.state is not None)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return bool(value)
+    return isinstance(value, QuantisedTensor | NumpyArray)
 
 
 def _parts(value: object) -> Iterator[tuple[str, object, bool]]:

@@ -162,9 +162,9 @@ class TensorRecord:
         if self.cast is not None:
             array = array.astype(self.cast)
         if self.conjugated:
-            array = np.conjugate(array)
+            array = np.asarray(np.conjugate(array))
         if self.negated:
-            array = np.negative(array)
+            array = np.asarray(np.negative(array))
         array.flags.writeable = False
         return array
 

@@ -19,6 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROOT = "archive/"
 _LONGEST = 8 * 255  # bits of an integer that a pickle holds in its short form, the only one that torch reads
+_MOST_METADATA = 1 << 22  # values and characters
 _STORAGE_OF = {dtype: cls for cls, dtype in STORAGES.items() if dtype is not None}
 
 
@@ -30,7 +31,10 @@ class TorchWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a torch checkpoint", index, DTYPES)
-        metadata = {name: value for name, value in index.metadata.items() if _is_plain(value) and name != "state_dict"}
+        room = [_MOST_METADATA]
+        metadata = {
+            name: value for name, value in index.metadata.items() if name != "state_dict" and _is_plain(value, room)
+        }
         self.dropped = tuple(name for name in index.metadata if name not in metadata)
         self._keys = {name: str(number) for number, name in enumerate(index)}
         content = bytes(_pickled(index, self._keys, metadata))
@@ -54,13 +58,23 @@ class TorchWriter:
         self._zip.close()
 
 
-def _is_plain(value: object, depth: int = 8) -> bool:
-    """Whether metadata is made of what needs no class to be unpickled."""
+def _is_plain(value: object, room: list[int], depth: int = 8) -> bool:
+    """Whether metadata is made of what needs no class to be unpickled, and not without end.
+
+    Args:
+        value: the metadata.
+        room: how many values and characters there may still be: things may be inside each other again and again.
+        depth: of lists in lists.
+    """
+    room[0] -= 1 + (len(value) if isinstance(value, str | list | tuple | dict) else 0)
+    if room[0] < 0:
+        return False
     if isinstance(value, list | tuple):
-        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
+        return depth > 0 and all(_is_plain(item, room, depth - 1) for item in value)
     if isinstance(value, dict):
         return depth > 0 and all(
-            isinstance(key, str | int) and _is_plain(item, depth - 1) for key, item in value.items()
+            isinstance(key, str | int) and _is_plain(key, room, 0) and _is_plain(item, room, depth - 1)
+            for key, item in value.items()
         )
     if type(value) is int:
         return value.bit_length() < _LONGEST
