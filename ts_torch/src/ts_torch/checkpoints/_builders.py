@@ -106,7 +106,7 @@ def _device_tensor(data: object, dtype: object, _device: object, _grad: object) 
     return replace(tensor, cast=known)
 
 
-def _parameter(data: object, _grad: object = True, _hooks: object = None) -> object:
+def _parameter(data: object = None, _grad: object = True, _hooks: object = None) -> object:
     return _require_tensor(data)
 
 

@@ -32,6 +32,7 @@ _TELLING = (
     (re.compile(r"(^|_)(rng|random|seed)|^(callbacks|loops|history|losses|metrics)$", re.IGNORECASE), "other"),
 )
 _ORDER = ("model", "optimizer", "scheduler", "other")
+_TENSOR = "tensor"  # the kind of what is not one, but stands for one
 _ALONE = "array"  # the name of a tensor that is all that there is in a file
 
 
@@ -122,54 +123,55 @@ def _parts(top: Node | Leaf | None) -> list[_Part]:
     waiting: list[tuple[Path, Node, str]] = [((), top, "")]
     while waiting:
         path, node, told = waiting.pop()
-        if node.kind:
-            found.append(_Part(path, node.kind, node.children, node.aside))
+        kind = told or node.kind
+        if kind:
+            found.append(_Part(path, "model" if kind == _TENSOR else kind, node.children, node.aside))
             continue
-        inner: list[tuple[Path, Node, str]] = []
-        for children, kind in _divided(node, path, told, inner):
-            found.append(_Part(path, kind, children, node.aside))
-        if not found or found[-1].path != path:
-            found += [_Part(path, "other", [], node.aside)] if node.aside else []
+        children, kind, inner = _divided(node, path)
+        found.append(_Part(path, kind, children, node.aside))
         waiting += reversed(inner)
     return sorted(found, key=lambda part: _ORDER.index(part.kind))
 
 
-def _divided(node: Node, path: Path, told: str, inner: list[tuple[Path, Node, str]]) -> Iterator[tuple[Children, str]]:
-    """What of a dict, list or object is a section here, with its kind; what is one further inside goes to `inner`."""
-    model = told or "model"
-    rest: list[str] = []
-    kinds: dict[str, str] = {}
-    here: Children
-    for name, child in node.children:
-        if isinstance(child, Node):
-            kinds[name] = child.kind or ("" if child.states else _told_by(name)) or told
-            if kinds[name] in ("", "model"):
-                rest.append(name)
-    leaves = [(name, child) for name, child in node.children if not isinstance(child, Node)]
-    loose = all(is_scalar(leaf) or _told_by(name) == "other" for name, leaf in leaves)
-    training = any(name in _MODELS or kinds[name] == "model" for name in rest) or any(
-        isinstance(child, Node) and child.states for _, child in node.children
+def _divided(node: Node, path: Path) -> tuple[Children, str, list[tuple[Path, Node, str]]]:
+    """What of a dict, list or object is a section here, with its kind, and what is to be looked at further inside."""
+    entries = [(name, child, _kind(name, child)) for name, child in node.children]
+    tensors = [(name, child) for name, child, kind in entries if kind == _TENSOR]
+    rest = [(name, child, kind) for name, child, kind in entries if kind in ("", "model")]
+    both = [(name, child) for name, child, kind in entries if kind in (_TENSOR, "", "model")]
+    loose = all(
+        _told_by(name) == "other" or (not isinstance(child, Node) and is_scalar(child)) for name, child in tensors
     )
-    copies = any(name in _COPIES for name in rest)
-    if path and path[-1] in _KEYS and not (rest and loose and all(n in _KEYS or kinds[n] == "model" for n in rest)):
-        here, kind = [(name, child) for name, child in node.children if name in rest or not kinds.get(name)], model
-        taken = set(rest)
+    models = any(name in _MODELS for name, _, _ in rest)
+    each_is_model = all(name in _KEYS or kind == "model" for name, _, kind in rest)
+    training = any(isinstance(child, Node) and child.states for _, child in node.children)
+    here: Children = tensors
+    kind = "model"
+    if path and path[-1] in _KEYS and not (rest and loose and each_is_model):
+        here = both  # what stands under such a key is one model
     elif not rest:
-        here, taken = leaves, set()
-        kind = "other" if loose and len(kinds) and not told else model
-    elif training or copies or loose:
-        here, taken = leaves, set()
-        kind = (told or "other") if loose or (training and any(name in _MODELS for name in rest)) else model
-    else:
-        here, kind = [(name, child) for name, child in node.children if not kinds.get(name)], model
-        taken = set(rest)
-    if here:
-        yield here, kind
-    proper = any(isinstance(child, Node) and not child.scalars for name, child in node.children if name in rest)
-    for name, child in node.children:
-        if isinstance(child, Node) and name not in taken:
-            beside = "other" if name in rest and child.scalars and (proper or (leaves and not loose)) else ""
-            inner.append(((*path, name), child, beside or ("" if kinds[name] == "model" else kinds[name])))
+        kind = "other" if loose and len(entries) > len(tensors) else "model"
+    elif models or loose:
+        kind = "other"
+    elif not (training or any(name in _COPIES or kind == "model" for name, _, kind in rest)):
+        here = both  # a state dict with dicts and lists in it
+    inner: list[tuple[Path, Node, str]] = []
+    if here is not both:
+        proper = any(not child.scalars for _, child, _ in rest if isinstance(child, Node)) or (here and kind == "model")
+        for name, child, own in rest:
+            assert isinstance(child, Node)
+            inner.append(((*path, name), child, "other" if child.scalars and proper and not own else ""))
+    for name, child, own in entries:
+        if isinstance(child, Node) and own not in (_TENSOR, "", "model"):
+            inner.append(((*path, name), child, own))
+    return here, kind, inner
+
+
+def _kind(name: str, child: Node | Leaf) -> str:
+    """The kind of an entry, as far as it shows from outside."""
+    if not isinstance(child, Node) or child.kind == _TENSOR:
+        return _TENSOR
+    return child.kind or ("" if child.states else _told_by(name))
 
 
 def _told_by(name: str) -> str:
@@ -254,7 +256,7 @@ def _at_key(path: Path, place: object, file: ByteSource) -> _Part:
     if isinstance(top, UnreadableTensor) and top.extra is not None:
         top = grow(top.extra, len(file)) or top
     if isinstance(top, Node):
-        return _Part(path, top.kind or "model", top.children, top.aside)
+        return _Part(path, "model" if top.kind in ("", _TENSOR) else top.kind, top.children, top.aside)
     return _Part(path, "model", [] if top is None else [(path[-1] if path else _ALONE, top)])
 
 

@@ -21,7 +21,8 @@ class Node:
 
     Attributes:
         value: what it is in the pickle.
-        kind: ``"model"`` for a module, ``"optimizer"``, ``"scheduler"``; empty for any other.
+        kind: ``"model"`` for a module, ``"optimizer"``, ``"scheduler"``, ``"tensor"`` for a quantised tensor, which
+            is its parts; empty for any other.
         children: what it holds, by name, in file order.
         aside: what it holds besides: a module's tensors that are not in its state dict, attributes of a tensor.
         names: how many names there are in it, and of itself.
@@ -54,8 +55,9 @@ Children = Sequence[tuple[str, Node | Leaf]]
 
 
 def is_scalar(leaf: Leaf) -> bool:
-    """Whether a tensor is one number."""
-    return getattr(leaf, "shape", None) == ()
+    """Whether a tensor is one number, or none at all."""
+    shape = getattr(leaf, "shape", (1,))
+    return shape == () or 0 in shape
 
 
 def grow(root: object, size: int) -> Node | Leaf | None:
@@ -84,7 +86,7 @@ def grow(root: object, size: int) -> Node | Leaf | None:
                 continue
             if id(value) in seen:
                 known = seen[id(value)]
-                if known is not None:
+                if known is not None and not aside:  # what stands aside has a name already, and needs no second one
                     node.add(name, known, aside)
                 continue
             seen[id(value)] = None
@@ -95,7 +97,7 @@ def grow(root: object, size: int) -> Node | Leaf | None:
             if not stack:
                 break
             if node.children or node.aside or node.kind in _STATES.values():
-                node.scalars &= bool(node.children) and node.kind != "model"
+                node.scalars &= bool(node.children) and node.kind not in ("model", "tensor")
                 seen[id(node.value)] = node
                 stack[-1][0].add(own_name, node, own_aside)
     found = next((child for _, child in [*top.children, *top.aside]), None)
@@ -105,7 +107,9 @@ def grow(root: object, size: int) -> Node | Leaf | None:
 
 
 def kind_of(value: object) -> str:
-    """Whether an object is a module (``"model"``), or the state of an optimizer or scheduler."""
+    """Whether an object is a module, the state of an optimizer or scheduler, or as good as a tensor: see Node."""
+    if isinstance(value, QuantisedTensor):
+        return "tensor"
     if isinstance(value, Stub):
         if is_module(value):
             return "model"
