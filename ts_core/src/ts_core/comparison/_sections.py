@@ -133,7 +133,7 @@ def _open_choice(labels: tuple[str, str], first: Sequence[Section], second: Sequ
     name = next((section.name for section in (*first, *second) if section.name), "")
     return ComparisonError(
         f"{'; '.join(listed)}: none is called the same on both sides. Say which to compare: "
-        f"source_options={{'key': {name!r}}} or target_options=, with the name of a model"
+        f"source_options={{'key': {name!r}}}, target_options= (on the command line --key a:{name}, --key b:...)"
     )
 
 

@@ -84,7 +84,7 @@ def borrowed(source: object, **options: Any) -> Iterator[LazyTensors]:
 def require_one_model(tensors: LazyTensors) -> None:
     """Refuse a checkpoint with several models, of which nobody chose one. Raises ArgumentError, which names them."""
     if isinstance(tensors, Checkpoint) and (names := tensors.undecided):
-        path, first = os.fspath(tensors.path), names[0]
+        path, first = os.fspath(tensors.path), next(filter(None, names))
         listed = ", ".join(repr(name or "(at the top)") for name in names[:_MODELS])
         more = f" and {len(names) - _MODELS} more" if len(names) > _MODELS else ""
         raise ArgumentError(

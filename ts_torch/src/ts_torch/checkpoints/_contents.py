@@ -142,7 +142,7 @@ def _divided(node: Node, path: Path) -> tuple[Children, str, list[tuple[Path, No
     loose = all(
         _told_by(name) == "other" or (not isinstance(child, Node) and is_scalar(child)) for name, child in tensors
     )
-    models = any(name in _MODELS for name, _, _ in rest)
+    models = any(name in _MODELS or kind == "model" for name, _, kind in rest)
     each_is_model = all(name in _KEYS or kind == "model" for name, _, kind in rest)
     training = any(isinstance(child, Node) and child.states for _, child in node.children)
     here: Children = tensors
@@ -153,7 +153,7 @@ def _divided(node: Node, path: Path) -> tuple[Children, str, list[tuple[Path, No
         kind = "other" if loose and len(entries) > len(tensors) else "model"
     elif models or loose:
         kind = "other"
-    elif not (training or any(name in _COPIES or kind == "model" for name, _, kind in rest)):
+    elif not (training or any(name in _COPIES for name, _, _ in rest)):
         here = both  # a state dict with dicts and lists in it
     inner: list[tuple[Path, Node, str]] = []
     if here is not both:
