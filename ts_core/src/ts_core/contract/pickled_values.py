@@ -11,9 +11,9 @@ import numpy as np
 Builder = Callable[..., object]
 
 _KEY_DEPTH = 8  # of tuples in tuples, as the key of a dictionary
-_LARGE = (1 << 61) - 1  # integers from here on can be made to have equal hashes
+_LARGE = 1 << 64  # integers from here on can be made to have equal hashes, as many as one likes
 _LONGEST_TEXT = 80  # characters that :func:`brief` shows
-_AT_LEAST, _EACH = 1 << 20, 16  # steps: of any pickle; and for each of its bytes
+_AT_LEAST, _EACH = 1 << 18, 16  # steps: of any pickle; and for each of its bytes
 _MOST_DIMENSIONS = 64
 
 
@@ -164,8 +164,10 @@ def checked_key(key: object, budget: Budget, depth: int = _KEY_DEPTH) -> object:
     elif isinstance(key, int):
         budget.spend(key.bit_length() >> 6)
         budget.spend_on_key()
-    elif isinstance(key, complex | np.generic):
+    elif isinstance(key, complex | np.complexfloating):
         budget.spend_on_key()
+    elif isinstance(key, np.number | np.bool_):
+        budget.spend(1)
     elif type(key).__hash__ not in (object.__hash__, Global.__hash__):
         raise MalformedError(f"a dictionary's key of type {type(key).__name__}")
     return key

@@ -11,7 +11,7 @@ from ts_torch.checkpoints._tensors import Leaf, QuantisedTensor, as_leaf
 # What tells a state that is no model's, and whose it is.
 _STATES = {"param_groups": "optimizer", "last_epoch": "scheduler"}
 _STATE_CLASSES = {"torch.optim.lr_scheduler": "scheduler", "torch.optim": "optimizer"}
-_AT_LEAST, _EACH = 1 << 24, 4  # characters of names: in any file, and for each of its bytes
+_AT_LEAST, _EACH = 1 << 20, 4  # characters of names: in any file, and for each of its bytes
 _MOST_BYTES = 1 << 26  # of a file that count
 
 

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROOT = "archive/"
 _LONGEST = 8 * 255  # bits of an integer that a pickle holds in its short form, the only one that torch reads
-_MOST_METADATA = 1 << 22  # values and characters
+_MOST_REPEATED = 1 << 16  # values in lists and dicts that stand in more than one place
 _STORAGE_OF = {dtype: cls for cls, dtype in STORAGES.items() if dtype is not None}
 
 
@@ -31,9 +31,9 @@ class TorchWriter:
 
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a torch checkpoint", index, DTYPES)
-        room = [_MOST_METADATA]
+        plain = _Plain()
         metadata = {
-            name: value for name, value in index.metadata.items() if name != "state_dict" and _is_plain(value, room)
+            name: value for name, value in index.metadata.items() if name != "state_dict" and plain.holds(value)
         }
         self.dropped = tuple(name for name in index.metadata if name not in metadata)
         self._keys = {name: str(number) for number, name in enumerate(index)}
@@ -58,27 +58,34 @@ class TorchWriter:
         self._zip.close()
 
 
-def _is_plain(value: object, room: list[int], depth: int = 8) -> bool:
-    """Whether metadata is made of what needs no class to be unpickled, and not without end.
+class _Plain:
+    """Tells metadata that is made of what needs no class to be unpickled, and is no larger for being written out.
 
-    Args:
-        value: the metadata.
-        room: how many values and characters there may still be: things may be inside each other again and again.
-        depth: of lists in lists.
+    What stands in several places is written in each: so much of it may be, and no more.
     """
-    room[0] -= 1 + (len(value) if isinstance(value, str | list | tuple | dict) else 0)
-    if room[0] < 0:
-        return False
-    if isinstance(value, list | tuple):
-        return depth > 0 and all(_is_plain(item, room, depth - 1) for item in value)
-    if isinstance(value, dict):
-        return depth > 0 and all(
-            isinstance(key, str | int) and _is_plain(key, room, 0) and _is_plain(item, room, depth - 1)
-            for key, item in value.items()
-        )
-    if type(value) is int:
-        return value.bit_length() < _LONGEST
-    return value is None or type(value) in (bool, float, str)
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._room = _MOST_REPEATED
+
+    def holds(self, value: object, depth: int = 8) -> bool:
+        """Whether a value is so."""
+        if isinstance(value, str | list | tuple | dict) and len(value):
+            if id(value) in self._seen:
+                self._room -= len(value) >> 6 if isinstance(value, str) else 1 + len(value)
+                if self._room < 0:
+                    return False
+            self._seen.add(id(value))
+        if isinstance(value, list | tuple):
+            return depth > 0 and all(self.holds(item, depth - 1) for item in value)
+        if isinstance(value, dict):
+            return depth > 0 and all(
+                isinstance(key, str | int) and self.holds(key, 0) and self.holds(item, depth - 1)
+                for key, item in value.items()
+            )
+        if type(value) is int:
+            return value.bit_length() < _LONGEST
+        return value is None or type(value) in (bool, float, str)
 
 
 def _pickled(index: CheckpointIndex, keys: Mapping[str, str], metadata: Mapping[str, object]) -> bytearray:
