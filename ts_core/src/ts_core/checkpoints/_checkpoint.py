@@ -74,14 +74,14 @@ class Checkpoint(LazyTensors):
 
     @property
     def sectioned(self) -> bool:
-        """Whether it stands for the whole file: nobody chose a part of it, or changed its names."""
-        return (not self._options.key or not self._models()) and self._names is None
+        """Whether its sections can be read as well: nobody chose a part of the file, or changed its names."""
+        return not self._options.key and self._names is None and hasattr(self._reader, "whole")
 
     @property
     def undecided(self) -> tuple[str, ...]:
         """The names of the models that it holds, when there are several and nobody chose one."""
         models = self._models()
-        return models if len(models) > 1 and self._options.key is None else ()
+        return models if len(models) > 1 and self._options.key is None and hasattr(self._reader, "whole") else ()
 
     def _models(self) -> tuple[str, ...]:
         return tuple(s.name for s in self._reader.index.sections if s.kind == "model" and s.tensors)
