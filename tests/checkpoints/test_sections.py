@@ -3,6 +3,8 @@
 import argparse
 import collections
 import dataclasses
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -277,3 +279,40 @@ def test_the_guide_s_functions_see_the_model_alone(tmp_path, capsys):
         )
     with ts.open_checkpoint(tmp_path / "x.pth", key="g") as chosen:
         ts.migrator.convert_weight(weight_map=pair, pt_param_dict=chosen, ms_file_save_path=tmp_path / "z.ckpt")
+
+
+def test_sections_travel_to_other_processes(save):
+    net = nn.Linear(1, 1)
+    net.register_buffer("transient", T, persistent=False)
+    content = {"g": net, "d": A, "optim": optimizer(), 1: T[:1], "1": T[1:2], "args": {"a": T}}
+    with ts.open_checkpoint(save(content)) as checkpoint:
+        whole = checkpoint.whole()
+        again = pickle.loads(pickle.dumps(whole))
+        assert list(again) == list(whole)
+        assert {"g.transient", "optim.state.0.exp_avg", "args.a", "1", "1#2"} < set(whole)
+        for name in whole:
+            assert again[name].tolist() == whole[name].tolist()
+        with ThreadPoolExecutor(2) as executor:
+            assert ts.compare(checkpoint, checkpoint, executor=executor, progress=False)
+
+
+def test_a_key_or_prefix_chooses_what_is_compared(save):
+    a = save({"g": {"module.w": A["w"]}, "d": B, "optimizer": optimizer()}, "a.pth")
+    b = save({"module.w": A["w"], "x": T}, "b.pth")
+    report = ts.compare(a, b, source_options={"key": "g"}, progress=False)
+    assert [(row.name, bool(row)) for row in report] == [("module.w", True), ("x", False)]
+    report = ts.compare(
+        a, {"w": A["w"]}, source_options={"key": "g", "strip_prefix": "module."}, progress=False
+    )  # fmt: skip
+    assert report
+    assert not report.notes
+    report = ts.compare(a, a, source_options={"key": ""}, progress=False)
+    assert report
+    assert len(report) == 3
+
+
+def test_inspect_lists_sections_and_what_has_no_dense_array(save):
+    path = save({"model": A, "optimizer": optimizer(), "odd": torch.eye(2).to_sparse()})
+    _, output = run("inspect", path)
+    for words in ("optimizer", "odd has no dense array: sparse", "torch: 1 tensor, 2 elements"):
+        assert words in output

@@ -51,6 +51,7 @@ class Checkpoint(LazyTensors):
         self._reader = reader
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
+        self._part: Checkpoint | None = None  # that this is the whole of
         if strip_prefix:
             self._names, self._index = _stripped(path, reader.index, strip_prefix)
 
@@ -86,12 +87,16 @@ class Checkpoint(LazyTensors):
     def _models(self) -> tuple[str, ...]:
         return tuple(s.name for s in self._reader.index.sections if s.kind == "model" and s.tensors)
 
+    @property
+    def key(self) -> str | None:
+        """The part of the file that was chosen."""
+        return self._options.key
+
     def whole(self) -> Checkpoint:
-        """Everything in the file under its full paths, be it of a model or beside it."""
-        whole = getattr(self._reader, "whole", None)
-        if whole is None:
-            return self
-        return Checkpoint(self.path, whole(), replace(self._options, key=""), None, self._files)
+        """Everything in the file under its full paths, be it of a model or beside it; see :attr:`sectioned`."""
+        whole = Checkpoint(self.path, self._reader.whole(), self._options, None, self._files)  # type: ignore[attr-defined]  # which not every reader has
+        whole._part = self
+        return whole
 
     @property
     def travels(self) -> bool:
@@ -99,6 +104,8 @@ class Checkpoint(LazyTensors):
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._part is not None:
+            return Checkpoint.whole, (self._part,)
         files = tuple((str(self._folder / name), identity) for name, identity in self._files)
         return _reopened, (self._folder / self.path, self._options, self._strip_prefix, files)
 

@@ -34,5 +34,7 @@ def command(path: str, **options: Any) -> None:
         sections = checkpoint.index.sections
         if len(sections) > 1:
             click.echo(listing(_SECTIONS, [(s.name or "-", s.kind, f"{len(s.tensors):,}") for s in sections]))
+        for name, reason in checkpoint.index.unreadable.items():
+            click.echo(f"{name} has no dense array: {reason}")
         for name, value in checkpoint.metadata.items():
             click.echo(f"{name}: {brief(value)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from ts_core.checkpoints import Checkpoint
 from ts_core.comparison._pieces import Pair
@@ -68,7 +69,7 @@ def side_by_side(original: LazyTensors, target: LazyTensors, labels: tuple[str, 
         for section in sections
         if id(section) not in known and section.tensors
     )
-    wholes = [source.whole() if isinstance(source, Checkpoint) else source for source in sources]
+    wholes = [source.whole() if _is_sectioned(source) else source for source in sources]
     pairs = [pair for a, b in together if a.kind != "model" for pair in _pairs(a, b)]
     taken = {name for pair in pairs for name in (pair.original, pair.target)}
     alone = all(len(each) == 1 for each in counts)
@@ -87,13 +88,17 @@ def side_by_side(original: LazyTensors, target: LazyTensors, labels: tuple[str, 
 
 def _sections(source: LazyTensors) -> tuple[Section, ...]:
     """What a source holds; of a part that was chosen with ``key=``, that part alone."""
-    if isinstance(source, Checkpoint) and source.sectioned:
+    if _is_sectioned(source):
         return source.index.sections
     return (Section("", "model", ()),)
 
 
+def _is_sectioned(source: LazyTensors) -> TypeGuard[Checkpoint]:
+    return isinstance(source, Checkpoint) and source.sectioned
+
+
 def _filled(sections: tuple[Section, ...], source: LazyTensors) -> tuple[Section, ...]:
-    if isinstance(source, Checkpoint) and source.sectioned:
+    if _is_sectioned(source):
         return sections
     return (Section("", "model", tuple(source)),)
 

@@ -58,7 +58,7 @@ def left_behind(source: LazyTensors, strays: Iterable[str] = ()) -> Iterator[str
 
 def sections_beside(source: LazyTensors) -> list[Section]:
     """What a file holds beside the model, or the models, or the part that was chosen."""
-    if not isinstance(source, Checkpoint):
+    if not isinstance(source, Checkpoint) or source.key == "":
         return []
     sections = source.index.sections
     if source.sectioned:

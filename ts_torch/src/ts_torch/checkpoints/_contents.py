@@ -27,9 +27,11 @@ _COPIES = {"params_ema", "ema_state_dict", "model_ema", "ema"}
 _KEYS = _MODELS | _COPIES
 # What else a key tells of what is under it.
 _TELLING = (
-    (re.compile(r"optim", re.IGNORECASE), "optimizer"),
-    (re.compile(r"sched", re.IGNORECASE), "scheduler"),
-    (re.compile(r"(^|_)(rng|random|seed)|^(callbacks|loops|history|losses|metrics)$", re.IGNORECASE), "other"),
+    (re.compile(r"(^|_)(?i:optim(izers?|s)?)([A-Z_\d]|$)"), "optimizer"),
+    (re.compile(r"(^|_)(?i:(lr_?)?sched(ulers?)?)([A-Z_\d]|$)"), "scheduler"),
+    (re.compile(r"(?i)(^|_)(rng|random|seed)(_?states?)?(_(cpu|cuda|torch|numpy|np|python))?$"), "other"),
+    (re.compile(r"(?i)^(callbacks|loops|history|loss(es)?|metrics|stats|logs?|meta(data)?)$"), "other"),
+    (re.compile(r"(?i)^(hyper_?parameters|hparams|args|config|cfg)$"), "other"),
 )
 _ORDER = ("model", "optimizer", "scheduler", "other")
 _TENSOR = "tensor"  # the kind of what is not one, but stands for one
@@ -79,7 +81,7 @@ def select(root: object, key: str | None, file: ByteSource) -> Contents:
         UnsupportedDtypeError: some of the parameters have no dense array.
     """
     parts = _parts(grow(root, len(file)))
-    sections, everything = _named(parts)
+    sections, everything, aside = _named(parts)
     if key is None:
         models = [section for section in sections if section.kind == "model"]
         if not models:
@@ -94,7 +96,10 @@ def select(root: object, key: str | None, file: ByteSource) -> Contents:
     else:
         path, place = _at(root, key, file)
         part = _at_key(path, place, file)
-        chosen = dict(_numbered(_tensors_of(part)))
+        if key:
+            chosen = dict(_numbered(_tensors_of(part)))
+        else:
+            chosen = {name: leaf for name, leaf in everything.items() if name not in aside} or everything
         if not chosen:
             raise NoParametersError(f"{file.path}: key={key!r} leads to {_describe(place)}, which holds no parameters")
         metadata = _metadata(root, [part], file)
@@ -183,8 +188,12 @@ def _told_by(name: str) -> str:
 # Names
 
 
-def _named(parts: Iterable[_Part]) -> tuple[tuple[Section, ...], dict[str, Leaf]]:
-    """The sections, and every tensor by its full path. What would be called the same gets a number."""
+def _named(parts: Iterable[_Part]) -> tuple[tuple[Section, ...], dict[str, Leaf], set[str]]:
+    """The sections, every tensor by its full path, and which of these stand aside.
+
+    What would be called the same gets a number.
+    """
+    standing_aside: set[str] = set()
     everything: dict[str, Leaf] = {}
     sections: list[Section] = []
     others: list[Section] = []
@@ -195,13 +204,15 @@ def _named(parts: Iterable[_Part]) -> tuple[tuple[Section, ...], dict[str, Leaf]
         for name, leaf, beside in tensors_in(part.children, part.beside):
             path = _free(everything, _full(".".join(part.path), name))
             everything[path] = leaf
+            if beside:
+                standing_aside.add(path)
             (aside if beside and part.kind == "model" else own).append(path[start:])
         name = ".".join(part.path)
         if own or part.kind in ("optimizer", "scheduler"):
             sections.append(Section(name, part.kind, tuple(own)))
         if aside:
             others.append(Section(name, "other", tuple(aside)))
-    return (*sections, *others), everything
+    return (*sections, *others), everything, standing_aside
 
 
 def _free(taken: Mapping[str, object], name: str) -> str:
