@@ -30,6 +30,10 @@ class Saved:
     epoch: int
 
 
+class Named(dict):
+    """A dictionary of a class of its own."""
+
+
 @pytest.fixture
 def save(tmp_path):
     def run(content, name="x.pth"):
@@ -60,6 +64,10 @@ ONE = {  # what is in a file with one model → the names of its tensors
         {"net": A, "rng": {"a": T, "np": np.random.RandomState(0).get_state()}, "rng_state": T}, ["w"],
     ),
     "beside a scaler": ({"net": A, "scaler": {"scale": torch.tensor(2.0), "growth": 3}}, ["w"]),
+    "beside tables and statistics": (
+        {"state_dict": A, "table": Saved({"blocks": [np.ones(2)]}, 1), "mean": {"r": np.ones(3)}, "t": Saved(B, 2)},
+        ["w"],
+    ),
     "model and optimizer in a model": ({"model": {"state_dict": A, "optimizer": optimizer()}}, ["w"]),
     "a list of it": ([A], ["w"]),
     "a tuple with an epoch": ((A, 3), ["w"]),
@@ -95,6 +103,7 @@ SEVERAL = {
     "int keys": ({0: A, 1: B}, ["0", "1"]),
     "a list": ({"models": [A, B]}, ["models.0", "models.1"]),
     "modules": ({"a": nn.Linear(1, 1), "b": nn.PReLU(), "z": T}, ["a", "b"]),
+    "a dict of a class": ({"g": Named(A), "d": B}, ["g", "d"]),
     "optimizers beside them": ({"g": A, "d": B, "optim_g": optimizer(), "optim_d": optimizer()}, ["g", "d"]),
 }
 

@@ -162,14 +162,22 @@ def _divided(node: Node, path: Path) -> tuple[Children, str, list[tuple[Path, No
         here = both  # a state dict with dicts and lists in it
     inner: list[tuple[Path, Node, str]] = []
     if here is not both:
-        proper = any(not child.scalars for _, child, _ in rest if isinstance(child, Node)) or (here and kind == "model")
-        for name, child, own in rest:
+        # Numbers, NumPy's arrays and objects of any class are models only where there is nothing that is more of one.
+        proper = {name for name, child, own in rest if own or name in _KEYS or not _is_slight(child)}
+        some = proper or (here and kind == "model")
+        for name, child, _ in rest:
             assert isinstance(child, Node)
-            inner.append(((*path, name), child, "other" if child.scalars and proper and not own else ""))
+            inner.append(((*path, name), child, "other" if some and name not in proper else ""))
     for name, child, own in entries:
         if isinstance(child, Node) and own not in (_TENSOR, "", "model"):
             inner.append(((*path, name), child, own))
     return here, kind, inner
+
+
+def _is_slight(child: Node | Leaf) -> bool:
+    if not isinstance(child, Node) or child.states:
+        return False
+    return child.slight or (isinstance(child.value, Stub) and not child.value.entries)
 
 
 def _kind(name: str, child: Node | Leaf) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
-from ts_torch.checkpoints._tensors import Leaf, QuantisedTensor, as_leaf
+from ts_torch.checkpoints._tensors import HeldArray, Leaf, QuantisedTensor, as_leaf
 
 # What tells a state that is no model's, and whose it is.
 _STATES = {"param_groups": "optimizer", "last_epoch": "scheduler"}
@@ -27,7 +27,7 @@ class Node:
         aside: what it holds besides: a module's tensors that are not in its state dict, attributes of a tensor.
         names: how many names there are in it, and of itself.
         text: how many characters they have, each with all that leads to it from here.
-        scalars: whether it holds tensors, and all of them are scalars.
+        slight: whether it holds tensors, and all of them are scalars, or arrays of NumPy.
         states: whether the state of an optimizer or scheduler is somewhere inside.
     """
 
@@ -37,7 +37,7 @@ class Node:
     aside: list[tuple[str, Node | Leaf]] = field(default_factory=list)
     names: int = 1
     text: int = 0
-    scalars: bool = True
+    slight: bool = True
     states: bool = False
 
     def add(self, name: str, child: Node | Leaf, aside: bool) -> None:
@@ -48,7 +48,7 @@ class Node:
         if isinstance(child, Node):
             self.states |= child.states or child.kind in _STATES.values()
         if not aside:
-            self.scalars &= child.scalars if isinstance(child, Node) else is_scalar(child)
+            self.slight &= child.slight if isinstance(child, Node) else isinstance(child, HeldArray) or is_scalar(child)
 
 
 Children = Sequence[tuple[str, Node | Leaf]]
@@ -97,7 +97,7 @@ def grow(root: object, size: int) -> Node | Leaf | None:
             if not stack:
                 break
             if node.children or node.aside or node.kind in _STATES.values():
-                node.scalars &= bool(node.children) and node.kind not in ("model", "tensor")
+                node.slight &= bool(node.children) and node.kind not in ("model", "tensor")
                 seen[id(node.value)] = node
                 stack[-1][0].add(own_name, node, own_aside)
     found = next((child for _, child in [*top.children, *top.aside]), None)
