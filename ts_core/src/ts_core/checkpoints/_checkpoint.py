@@ -53,6 +53,7 @@ class Checkpoint(LazyTensors):
         self._reader = reader
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
+        self._part: Checkpoint | None = None  # that this is the whole of
         if strip_prefix:
             self._names, self._index = _stripped(path, reader.index, strip_prefix)
 
@@ -75,11 +76,38 @@ class Checkpoint(LazyTensors):
         self._reader.close()
 
     @property
+    def sectioned(self) -> bool:
+        """Whether its sections can be read as well: nobody chose a part of the file, or changed its names."""
+        return not self._options.key and self._names is None and hasattr(self._reader, "whole")
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The names of the models that it holds, when there are several and nobody chose one."""
+        models = self._models()
+        return models if len(models) > 1 and self._options.key is None and hasattr(self._reader, "whole") else ()
+
+    def _models(self) -> tuple[str, ...]:
+        return tuple(s.name for s in self._reader.index.sections if s.kind == "model" and s.tensors)
+
+    @property
+    def key(self) -> str | None:
+        """The part of the file that was chosen."""
+        return self._options.key
+
+    def whole(self) -> Checkpoint:
+        """Everything in the file under its full paths, be it of a model or beside it; see :attr:`sectioned`."""
+        whole = Checkpoint(self.path, self._reader.whole(), self._options, None, self._files)  # type: ignore[attr-defined]  # which not every reader has
+        whole._part = self
+        return whole
+
+    @property
     def travels(self) -> bool:
         """It pickles as its path and options, and is opened again where it is unpickled."""
         return True
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._part is not None:
+            return Checkpoint.whole, (self._part,)
         files = tuple((str(self._folder / name), identity) for name, identity in self._files)
         return _reopened, (self._folder / self.path, self._options, self._strip_prefix, files)
 
@@ -94,7 +122,7 @@ def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str
         replace(section, tensors=tuple(infos)) if section.tensors == tuple(index) else section
         for section in index.sections
     )
-    return names, CheckpointIndex(infos, index.metadata, sections)
+    return names, CheckpointIndex(infos, index.metadata, sections, index.unreadable)
 
 
 def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:

@@ -19,10 +19,9 @@ _SECTIONS: dict[str, Align] = {"section": "l", "kind": "l", "tensors": "r"}
 @click.option("--verify", is_flag=True, help="Check the checksums of the file, which reads all of it.")
 def command(path: str, **options: Any) -> None:
     """List what the checkpoint FILE holds: names, shapes, dtypes, sizes. The data is not read."""
-    import reprlib
-
     from ts_core.checkpoints import open_checkpoint
     from ts_core.contract.dtypes import dtype_name
+    from ts_core.contract.pickles import brief
 
     with open_checkpoint(path, **options) as checkpoint:
         infos = list(checkpoint.index.values())
@@ -35,5 +34,7 @@ def command(path: str, **options: Any) -> None:
         sections = checkpoint.index.sections
         if len(sections) > 1:
             click.echo(listing(_SECTIONS, [(s.name or "-", s.kind, f"{len(s.tensors):,}") for s in sections]))
+        for name, reason in checkpoint.index.unreadable.items():
+            click.echo(f"{name} has no dense array: {reason}")
         for name, value in checkpoint.metadata.items():
-            click.echo(f"{name}: {reprlib.repr(value)}")
+            click.echo(f"{name}: {brief(value)}")

@@ -84,12 +84,20 @@ class Report(Tabular[Comparison]):
         rows: one for every pair.
         original: what the original is, in words: the path of a file.
         target: what the target is, in words.
+        notes: what else is to be known: that only one side has an optimizer.
     """
 
     rows: tuple[Comparison, ...]
 
-    def __init__(self, rows: Iterable[Comparison], original: str = "original", target: str = "target") -> None:
+    def __init__(
+        self,
+        rows: Iterable[Comparison],
+        original: str = "original",
+        target: str = "target",
+        notes: Iterable[str] = (),
+    ) -> None:
         self.rows = tuple(rows)
+        self.notes = tuple(notes)
         self.original = original
         self.target = target
 
@@ -132,7 +140,7 @@ class Report(Tabular[Comparison]):
         return Table(columns, rows).text(color=color)
 
     def __str__(self) -> str:
-        return f"{self.table()}\n{self.summary}"
+        return "\n".join([self.table(), *self.notes, self.summary])
 
     def __repr__(self) -> str:
         return f"<Report: {self.summary}>"
@@ -141,7 +149,8 @@ class Report(Tabular[Comparison]):
         return _RECORDED
 
     def _facts(self) -> dict[str, Any]:
-        return {"equal": bool(self), "summary": self.summary, "original": self.original, "target": self.target}
+        said = {"equal": bool(self), "summary": self.summary, "notes": list(self.notes)}
+        return {**said, "original": self.original, "target": self.target}
 
 
 def _worst_in_words(row: Comparison) -> str:

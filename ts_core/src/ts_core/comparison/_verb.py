@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ts_core.checkpoints import Checkpoint, NpyFiles, framework_of_format
@@ -15,8 +16,17 @@ from ts_core.comparison._metrics import Tolerance
 from ts_core.comparison._pairing import pair_up
 from ts_core.comparison._pieces import Pair, Tolerances
 from ts_core.comparison._report import Report
+from ts_core.comparison._sections import Sides, side_by_side
 from ts_core.contract.readers import LazyTensors
-from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError, ComparisonWarning, warn
+from ts_core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ComparisonError,
+    ComparisonWarning,
+    NoParametersError,
+    TsError,
+    warn,
+)
 from ts_core.frameworks import framework_of
 from ts_core.sources import NetworkTensors, borrowed, open_options
 
@@ -80,9 +90,11 @@ def compare(
     limits = check_tolerances(rtol, atol, equal_nan, tolerances)
     ours = open_options("source_options", source_options, original)
     theirs = open_options("target_options", target_options, target)
-    with borrowed(_present(original), **ours) as first, borrowed(_present(target), **theirs) as second:
+    labels = (label(original), label(target))
+    with _opened(original, ours) as first, _opened(target, theirs) as second:
+        sides = side_by_side(first, second, labels)
         if weight_map is None:
-            steps = _map_between(original, target, first, second)
+            steps = _map_between(original, target, first, second, sides.models)
         else:
             from ts_core.mapping import WeightMap  # which the processes that share the work do without
 
@@ -90,11 +102,11 @@ def compare(
             if _is_plain(original):
                 steps = steps.only(first) or steps  # a map that knows none of the names is a mistake, told by `apply`
         return compare_opened(
-            first,
-            second,
+            *sides.models,
             limits,
             steps,
-            labels=(label(original), label(target)),
+            sides=sides,
+            labels=labels,
             workers=workers,
             executor=executor,
             progress=None if progress else False,
@@ -109,6 +121,7 @@ def compare_opened(
     *,
     labels: tuple[str, str],
     names: Sequence[NamePair] | None = None,
+    sides: Sides | None = None,
     values: bool = True,
     workers: int | None = None,
     executor: Executor | None = None,
@@ -117,23 +130,27 @@ def compare_opened(
     """Compare two sources that are open; see :func:`compare`, and :func:`compare_pairs` for `progress`.
 
     The map `steps` leads from the original to the target, which the report calls by their `labels`. Where it is not for
-    the map to say what belongs together, `names` does. Without `values`, shapes alone are compared; no data is read.
+    the map to say what belongs together, `names` does. What there is beside the models is in `sides`. Without
+    `values`, shapes alone are compared; no data is read.
 
     Raises:
         ComparisonError: no two tensors are partners.
     """
     pairs = pair_up(original, target, steps) if names is None else [Pair(*pair) for pair in names]
-    sources = (original if steps is None else steps.apply(original), target)
+    mapped = original if steps is None else steps.apply(original)
+    sources, notes = (mapped, target), sides.notes if sides else ()
+    if sides is not None and sides.pairs:
+        pairs, sources = [*pairs, *sides.pairs], sides.joined(mapped)
     if not any(pair.original is not None and pair.target is not None for pair in pairs):
         raise _nothing_paired(labels, original, target, steps)
     if not values:
-        return Report(compare_shapes(sources, pairs), *labels)
+        return Report(compare_shapes(sources, pairs), *labels, notes)
     rows = compare_pairs(sources, pairs, tolerances, workers=workers, executor=executor, progress=progress)
     # Patterns that fit nothing are likely to be mistyped, and their pairs had the usual tolerance.
     unused = tolerances.unused(((r.original, r.target), (r.original_dtype, r.target_dtype)) for r in rows)
     if unused:
         warn(ComparisonWarning(f"tolerances: no name and no dtype fits {', '.join(unused)}"))
-    return Report(rows, *labels)
+    return Report(rows, *labels, notes)
 
 
 def check_tolerances(
@@ -198,7 +215,29 @@ def _nothing_paired(
     )
 
 
-def _map_between(original: object, target: object, first: LazyTensors, second: LazyTensors) -> WeightMap | None:
+@contextmanager
+def _opened(source: object, options: Mapping[str, Any]) -> Iterator[LazyTensors]:
+    """A source, open; of a file without a model, as the state of an optimizer, everything that is in it."""
+    with ExitStack() as stack:
+        try:
+            tensors = stack.enter_context(borrowed(_present(source), **options))
+        except NoParametersError as problem:
+            if options.get("key") is not None:
+                raise
+            try:
+                tensors = stack.enter_context(borrowed(source, **{**options, "key": ""}))
+            except TsError:
+                raise problem from None
+        yield tensors
+
+
+def _map_between(
+    original: object,
+    target: object,
+    first: LazyTensors,
+    second: LazyTensors,
+    models: tuple[LazyTensors, LazyTensors],
+) -> WeightMap | None:
     """A map made on the spot, when one side is a network and the other is, or may be, of another framework."""
     if not any(isinstance(tensors, NetworkTensors) for tensors in (first, second)):
         return None
@@ -207,7 +246,8 @@ def _map_between(original: object, target: object, first: LazyTensors, second: L
         return None
     from ts_core.mapping import weight_map
 
-    return weight_map(first, second)
+    sides = zip((first, second), models, strict=True)
+    return weight_map(*(side if isinstance(side, NetworkTensors) else model for side, model in sides))
 
 
 def _framework(source: object, tensors: LazyTensors) -> str | None:

@@ -29,6 +29,8 @@ class Format:
             format that is only read.
         shardable: whether other programs read an index of shards in this format.
         nested: whether a file may hold several state dicts, of which ``key=`` chooses one.
+        mingled: whether metadata stands among the tensors, where who loads the file takes it for parameters: that of
+            a file of another format is then only written when it is asked for.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Format:
     create: Callable[[Path, CheckpointIndex], CheckpointWriter] | None = None
     shardable: bool = False
     nested: bool = False
+    mingled: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would only fail later, and far from here. Raises PluginError."""
@@ -51,6 +54,8 @@ class Format:
             raise PluginError(f"format {self.name}: {', '.join(wrong) or 'create'} must be a function")
         if type(self.shardable) is not bool or type(self.nested) is not bool:
             raise PluginError(f"format {self.name}: shardable and nested must be True or False")
+        if type(self.mingled) is not bool:
+            raise PluginError(f"format {self.name}: mingled must be True or False")
 
     def suffix_of(self, path: Path) -> str:
         """The longest of its suffixes with which the name of a file ends; empty when there is none."""

@@ -215,11 +215,13 @@ class CheckpointIndex(Mapping[str, TensorInfo]):
         tensors: name → :class:`TensorInfo`, in file order.
         metadata: entries that are no tensors (epochs, notes), by name.
         sections: what the file holds, of which `tensors` are one; by default a model alone, with all tensors.
+        unreadable: tensors in the file that have no dense array, by their full path → why.
     """
 
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, object] = field(default_factory=dict)
     sections: tuple[Section, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """A checkpoint that says nothing of sections is a model."""

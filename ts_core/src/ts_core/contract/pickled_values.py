@@ -1,31 +1,52 @@
-"""What stands for the objects of a pickle that is not run: names, stubs, and builders of plain values and arrays."""
+"""What stands for the objects of a pickle that is not run: names, stubs, and how much of them a file may ask for."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from itertools import islice
 
 import numpy as np
 
-from ts_core.contract.dtypes import dtype_of, is_native
-from ts_core.contract.files import count_elements
-from ts_core.errors import ArgumentError
-
-Array = np.ndarray[Any, np.dtype[Any]]
-
-_MAX_KEY_DEPTH = 4
-
 Builder = Callable[..., object]
+
+_KEY_DEPTH = 8  # of tuples in tuples, as the key of a dictionary
+_LARGE = 1 << 64  # integers from here on can be made to have equal hashes, as many as one likes
+_LONGEST_TEXT = 80  # characters that :func:`brief` shows
+_AT_LEAST, _EACH = 1 << 18, 16  # steps: of any pickle; and for each of its bytes
+_MOST_DIMENSIONS = 64
 
 
 class MalformedError(ValueError):
     """A pickle, or what it describes, is damaged or means something that no checkpoint needs."""
 
 
-@dataclass(frozen=True, slots=True)
+class Budget:
+    """The work that a pickle may ask for beyond one step for each of its instructions: so much for each of its bytes.
+
+    A few bytes can name a thing again that is large, and have it copied or hashed: what grows with the thing is paid
+    for here.
+    """
+
+    __slots__ = ("_alike", "left")
+
+    def __init__(self, size: int) -> None:
+        self.left = _AT_LEAST + _EACH * size
+        self._alike = 0
+
+    def spend(self, steps: int) -> None:
+        """Take so many steps. Raises MalformedError when none are left."""
+        self.left -= steps
+        if self.left < 0:
+            raise MalformedError("the pickle asks for more work than a file of its size can need")
+
+    def spend_on_key(self) -> None:
+        """Take what a key costs whose hash may have been made equal to those of all the keys before it."""
+        self._alike += 1
+        self.spend(self._alike)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Global:
     """The name of a class or function in a pickle. It is never imported, and cannot be called."""
 
@@ -33,7 +54,10 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return f"{self.module}.{self.name}"[:_LONGEST_TEXT]
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 class Stub:
@@ -53,10 +77,23 @@ class Stub:
     def __init__(self, cls: object, args: tuple[object, ...] = ()) -> None:
         self.cls = cls
         self.args = args
-        self.attributes: dict[str, object] = {}
+        self.attributes: dict[object, object] = {}
         self.state: object = None
         self.items: list[object] = []
         self.entries: dict[object, object] = {}
+
+    def set_attributes(self, state: object, budget: Budget) -> None:
+        """Keep what ``__setstate__`` would get: attributes, a pair of them (the second of slots), or anything else."""
+        parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+        if not all(part is None or isinstance(part, dict) for part in parts):
+            self.state = state
+            return
+        for part in parts:
+            if not isinstance(part, dict) or not part:
+                continue
+            if self.attributes:
+                budget.spend(len(self.attributes) + len(part))
+            self.attributes = {**self.attributes, **part} if self.attributes else part
 
     def append(self, item: object) -> None:
         """Keep an item."""
@@ -73,167 +110,64 @@ class Stub:
         return f"<{self.cls if isinstance(self.cls, Global) else 'object'}, not run>"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Builders: what is made for the names that are known. Their arguments come from the file: they check everything.
+def brief(value: object, depth: int = 2) -> str:
+    """A value of a pickle in a few words; only what is shown of it is looked at, however large it is."""
+    if isinstance(value, str | bytes | bytearray):
+        more = "..." if len(value) > _LONGEST_TEXT else ""
+        return f"{value[:_LONGEST_TEXT]!r}{more}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, tuple | list):
+        if depth == 0:
+            return "..."
+        shown = ", ".join(brief(item, depth - 1) for item in value[:6])
+        left, right = "()" if isinstance(value, tuple) else "[]"
+        return f"{left}{shown}{', ...' if len(value) > 6 else ''}{right}"
+    if isinstance(value, dict) and depth:
+        some = [f"{brief(key, 0)}: {brief(item, depth - 1)}" for key, item in islice(value.items(), 4)]
+        return f"{{{', '.join(some)}{', ...' if len(value) > 4 else ''}}}"
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} {value.shape}"
+    if value is None or isinstance(value, bool | int | float | complex | Global | Stub | np.number):
+        return repr(value)
+    return f"a {type(value).__name__}"
 
 
 def integers(sizes: object) -> tuple[int, ...]:
     """A tuple of numbers, which the caller checks: a shape or stride."""
     if not isinstance(sizes, tuple | list):
         raise MalformedError("the shape or stride of a tensor is no tuple")
-    return tuple(sizes)
+    if len(sizes) > _MOST_DIMENSIONS:
+        raise MalformedError(f"a shape or stride of {len(sizes)} dimensions")
+    return tuple(map(integer, sizes))
 
 
-def _ordered_dict(pairs: object = ()) -> OrderedDict[object, object]:
-    return OrderedDict((checked_key(key), value) for key, value in _pairs(pairs))
+def integer(value: object) -> int:
+    """A whole number of a size that a machine has."""
+    if type(value) is not int or value.bit_length() > 64:
+        raise MalformedError(f"the offset, shape or stride of a tensor is not made of whole numbers: {brief(value)}")
+    return value
 
 
-def _plain_dict(pairs: object = ()) -> dict[object, object]:
-    return {checked_key(key): value for key, value in _pairs(pairs)}
-
-
-def _pairs(pairs: object) -> list[tuple[object, object]]:
-    if isinstance(pairs, dict):
-        return list(pairs.items())
-    if not isinstance(pairs, list | tuple) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
-    ):
-        raise MalformedError("a dictionary from something else than pairs")
-    return [(key, value) for key, value in pairs]
-
-
-def _set(items: object = ()) -> set[object]:
-    if not isinstance(items, list | tuple):
-        raise MalformedError("a set from something else than a list")
-    return {checked_key(item) for item in items}
-
-
-def _complex(real: object, imaginary: object) -> complex:
-    if not isinstance(real, float) or not isinstance(imaginary, float):
-        raise MalformedError("a complex number from something else than numbers")
-    return complex(real, imaginary)
-
-
-def _encode(text: object, encoding: object = "latin1") -> bytes:
-    """How protocols before 3 write bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise MalformedError("bytes in an unknown encoding")
-    return text.encode("latin1")
-
-
-class NumpyDtype:
-    """The dtype of a NumPy array in a pickle, which tells its byte order afterwards."""
-
-    def __init__(self, name: object, *_: object) -> None:
-        extended = isinstance(name, Global) and name.module == "ml_dtypes"
-        spelled = name.name if isinstance(name, Global) and extended else name
-        if not isinstance(spelled, str):
-            raise MalformedError("a NumPy dtype without a name")
-        try:
-            self.dtype = dtype_of(spelled) if extended else np.dtype(spelled)
-        except (TypeError, ArgumentError) as problem:
-            raise MalformedError(f"unknown NumPy dtype {spelled[:40]!r}") from problem
-        if not extended and (self.dtype.kind not in "biufcSU" or self.dtype.itemsize == 0):
-            raise MalformedError(f"a NumPy dtype {spelled[:40]!r}, which holds no numbers")
-
-    def set_state(self, state: object) -> None:
-        """Take the byte order from what ``numpy.dtype.__reduce__`` wrote."""
-        if is_native(self.dtype) and isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", "|", "="):
-            self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class NumpyArray:
-    """A NumPy array in a pickle, which gets its content afterwards.
-
-    Attributes:
-        array: read-only; a view of the file where the pickle keeps long strings of bytes as they are.
-    """
-
-    def __init__(self, *_: object) -> None:
-        self.array: Array | None = None
-
-    def set_state(self, state: object) -> None:
-        """Take the content that ``ndarray.__reduce__`` wrote: version, shape, dtype, Fortran order, bytes."""
-        if not isinstance(state, tuple) or len(state) != 5:
-            raise MalformedError("the state of a NumPy array is not a tuple of 5")
-        _, shape, dtype, fortran, content = state
-        self.fill(content, dtype, shape, "F" if fortran else "C")
-
-    def fill(self, content: object, dtype: object, shape: object, order: object) -> None:
-        """Take the content."""
-        if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes | bytearray | memoryview):
-            raise MalformedError("a NumPy array without numbers")
-        sizes = integers(shape)
-        if count_elements(sizes) * dtype.dtype.itemsize != len(content):
-            raise MalformedError(f"{len(content)} bytes are no NumPy array of shape {sizes} and dtype {dtype.dtype}")
-        self.array = np.frombuffer(content, dtype.dtype).reshape(sizes, order="F" if order == "F" else "C")
-        self.array.flags.writeable = False
-
-
-def _from_buffer(content: object, dtype: object, shape: object, order: object = "C", *_: object) -> NumpyArray:
-    """How protocol 5 writes an array."""
-    made = NumpyArray()
-    made.fill(content, dtype, shape, order)
-    return made
-
-
-def _sequence(make: Callable[[Iterable[object]], object], items: object = ()) -> object:
-    if not isinstance(items, list | tuple):
-        raise MalformedError("a list from something else than a list")
-    return make(items)
-
-
-def _numpy_scalar(dtype: object, content: object) -> object:
-    if not isinstance(dtype, NumpyDtype) or not isinstance(content, bytes) or len(content) != dtype.dtype.itemsize:
-        raise MalformedError("a NumPy scalar without a number")
-    return np.frombuffer(content, dtype.dtype)[0]
-
-
-_NUMPY: Mapping[str, Builder] = {
-    "multiarray._reconstruct": NumpyArray,
-    "multiarray.scalar": _numpy_scalar,
-    "numeric._frombuffer": _from_buffer,
-}
-_BUILTINS: Mapping[str, Builder] = {
-    **{"set": _set, "frozenset": _set, "dict": _plain_dict, "complex": _complex},
-    **{"list": partial(_sequence, list), "tuple": partial(_sequence, tuple)},
-}
-#: What is built for the names of Python and NumPy. A format of another framework adds its own to these.
-BUILDERS: Mapping[Global, Builder] = {
-    Global("collections", "OrderedDict"): _ordered_dict,
-    Global("collections", "defaultdict"): lambda *_: {},
-    Global("collections", "Counter"): _plain_dict,
-    Global("_codecs", "encode"): _encode,
-    Global("numpy", "dtype"): NumpyDtype,
-    **{
-        Global(f"{package}.{name.partition('.')[0]}", name.partition(".")[2]): builder
-        for package in ("numpy.core", "numpy._core")
-        for name, builder in _NUMPY.items()
-    },
-    **{Global(module, name): builder for module in ("builtins", "__builtin__") for name, builder in _BUILTINS.items()},
-}
-# These call what they are given first with the rest.
-_CALLERS = frozenset(
-    Global(module, name) for module in ("copyreg", "copy_reg") for name in ("_reconstructor", "__newobj__")
-)
-
-
-def construct(function: object, args: tuple[object, ...], builders: Mapping[Global, Builder]) -> object:
-    """What a pickle gets when it "calls" something: the work of a builder, else a stub."""
-    taken = 0
-    while isinstance(function, Global) and function in _CALLERS and taken < len(args):
-        function, taken = args[taken], taken + 1
-    builder = builders.get(function) if isinstance(function, Global) else None
-    return Stub(function, args[taken:]) if builder is None else builder(*args[taken:])
-
-
-def checked_key(key: object, depth: int = _MAX_KEY_DEPTH) -> object:
-    """A key of a dictionary, or item of a set: tuples inside tuples can be made to take forever to hash."""
-    if isinstance(key, tuple):
-        if depth == 0 or len(key) > 1000:
-            raise MalformedError("a dictionary's key is a tuple of tuples of tuples, or very long")
+def checked_key(key: object, budget: Budget, depth: int = _KEY_DEPTH) -> object:
+    """A key of a dictionary, or item of a set: some can be made to take forever to hash, or to tell from each other."""
+    if isinstance(key, str | float | bytes | None) or (isinstance(key, int) and -_LARGE < key < _LARGE):
+        return key
+    if isinstance(key, tuple | frozenset):
+        budget.spend(len(key) + 1)
+        if depth == 0:
+            raise MalformedError("a dictionary's key is a tuple of tuples without end")
         for part in key:
-            checked_key(part, depth - 1)
-    elif not isinstance(key, str | int | float | complex | bytes | None | Global | Stub | np.generic):
+            checked_key(part, budget, depth - 1)
+        if isinstance(key, frozenset):
+            budget.spend_on_key()
+    elif isinstance(key, int):
+        budget.spend(key.bit_length() >> 6)
+        budget.spend_on_key()
+    elif isinstance(key, complex | np.complexfloating):
+        budget.spend_on_key()
+    elif isinstance(key, np.number | np.bool_):
+        budget.spend(1)
+    elif type(key).__hash__ not in (object.__hash__, Global.__hash__):
         raise MalformedError(f"a dictionary's key of type {type(key).__name__}")
     return key

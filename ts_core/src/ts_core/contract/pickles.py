@@ -16,19 +16,24 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from ts_core.contract.pickled_values import BUILDERS as BUILDERS
+from ts_core.contract.pickled_arrays import NumpyArray as NumpyArray
+from ts_core.contract.pickled_builders import BUILDERS as BUILDERS
+from ts_core.contract.pickled_builders import Charged as Charged
+from ts_core.contract.pickled_builders import construct as construct
+from ts_core.contract.pickled_values import Budget as Budget
 from ts_core.contract.pickled_values import Builder as Builder
 from ts_core.contract.pickled_values import Global as Global
 from ts_core.contract.pickled_values import MalformedError as MalformedError
-from ts_core.contract.pickled_values import NumpyArray as NumpyArray
 from ts_core.contract.pickled_values import Stub as Stub
+from ts_core.contract.pickled_values import brief as brief
 from ts_core.contract.pickled_values import checked_key
-from ts_core.contract.pickled_values import construct as construct
+from ts_core.contract.pickled_values import integer as integer
 from ts_core.contract.pickled_values import integers as integers
 
 MAX_PICKLE = 64 << 20  # bytes: a state dict of 10,000 tensors needs two million
-_CHUNK = 1 << 16  # bytes that are copied at once
+_CHUNK, _LARGEST_CHUNK = 1 << 10, 1 << 16  # bytes that are copied at once: at first, and at last
 _VIEWED = 1 << 14  # bytes; from here on they stay where they are
+_LONGEST_NAME = 1 << 10  # characters of a class, with its module
 
 
 class PickleBytes:
@@ -37,6 +42,10 @@ class PickleBytes:
     def __init__(self, data: memoryview) -> None:
         self._data, self._end = data, MAX_PICKLE
         self._chunk, self._start, self._at = b"", 0, 0  # a part of the data, where it begins, and what is read of it
+        self._next = _CHUNK
+
+    def __len__(self) -> int:
+        return min(len(self._data), MAX_PICKLE)
 
     @property
     def position(self) -> int:
@@ -48,7 +57,10 @@ class PickleBytes:
         at = self._at
         if at + size > len(self._chunk):
             self._start, at = self._start + at, 0
-            self._chunk = bytes(self._data[self._start : min(self._start + max(size, _CHUNK), self._end)])
+            if self._start + size > self._end < len(self._data):
+                raise MalformedError(f"a pickle of more than {MAX_PICKLE >> 20} MiB, which is the most that is read")
+            self._chunk = bytes(self._data[self._start : min(self._start + max(size, self._next), self._end)])
+            self._next = min(2 * self._next, _LARGEST_CHUNK)
         self._at = min(at + size, len(self._chunk))
         return self._chunk[at : self._at]
 
@@ -68,8 +80,8 @@ class PickleBytes:
 
     def readline(self) -> bytes:
         """The next bytes up to the end of a line."""
-        line = b""
-        while not line.endswith(b"\n"):
+        pieces: list[bytes] = []
+        while not (pieces and pieces[-1].endswith(b"\n")):
             piece = self.read(256)
             if not piece:
                 break
@@ -77,8 +89,8 @@ class PickleBytes:
             if end:
                 self._at -= len(piece) - end
                 piece = piece[:end]
-            line += piece
-        return line
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 class SafeUnpickler(pickle._Unpickler):
@@ -88,6 +100,7 @@ class SafeUnpickler(pickle._Unpickler):
         source: where the pickle is; afterwards at its end.
         persistent_load: makes something of the references to what is outside of the pickle.
         builders: what is built for which name.
+        budget: the work that it may ask for.
     """
 
     # What the base class has and its published types do not tell.
@@ -99,13 +112,20 @@ class SafeUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {**pickle._Unpickler.dispatch}
 
     def __init__(
-        self, source: PickleBytes, persistent_load: Callable[[Any], object] | None, builders: Mapping[Global, Builder]
+        self,
+        source: PickleBytes,
+        persistent_load: Callable[[Any], object] | None,
+        builders: Mapping[Global, Builder],
+        budget: Budget,
     ) -> None:
         super().__init__(source, encoding="utf-8", errors="surrogateescape")
         self._source, self._resolve, self._builders = source, persistent_load, builders
+        self._budget = budget
 
     def find_class(self, module: str, name: str) -> Global:
         """A name, and only that."""
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise MalformedError(f"the name of a class with {len(module) + len(name)} characters: {brief(name)}")
         return Global(module, name)
 
     def persistent_load(self, pid: object) -> object:
@@ -119,18 +139,22 @@ class SafeUnpickler(pickle._Unpickler):
         raise MalformedError(f"extension code {code}")
 
     def _instantiate(self, cls: object, args: list[object]) -> None:
-        self.append(construct(cls, tuple(args), self._builders))
+        self.append(construct(cls, tuple(args), self._builders, self._budget))
 
     def _load_reduce(self) -> None:
         args = self.stack.pop()
-        self.stack[-1] = construct(self.stack[-1], _arguments(args), self._builders)
+        self.stack[-1] = construct(self.stack[-1], _arguments(args), self._builders, self._budget)
 
     dispatch[pickle.REDUCE[0]] = _load_reduce
     dispatch[pickle.NEWOBJ[0]] = _load_reduce
 
     def _load_newobj_ex(self) -> None:
-        self.stack.pop()  # keyword arguments
+        keywords = self.stack.pop()
         self._load_reduce()
+        if keywords:
+            if not isinstance(self.stack[-1], Stub):
+                raise MalformedError("keyword arguments for what is built without any")
+            self.stack[-1].set_attributes(keywords, self._budget)
 
     dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
 
@@ -138,12 +162,7 @@ class SafeUnpickler(pickle._Unpickler):
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, Stub):
-            parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
-            for part in parts:
-                if isinstance(part, dict):
-                    target.attributes.update((key, value) for key, value in part.items() if isinstance(key, str))
-                elif part is not None:
-                    target.state = state
+            target.set_attributes(state, self._budget)
         elif hasattr(target, "set_state"):
             target.set_state(state)
         elif not isinstance(target, dict):
@@ -153,14 +172,14 @@ class SafeUnpickler(pickle._Unpickler):
 
     def _load_dict(self) -> None:
         items = self.pop_mark()
-        self.append({checked_key(items[i]): items[i + 1] for i in range(0, len(items), 2)})
+        self.append({checked_key(items[i], self._budget): items[i + 1] for i in range(0, len(items), 2)})
 
     dispatch[pickle.DICT[0]] = _load_dict
 
     def _load_setitem(self) -> None:
         value = self.stack.pop()
         key = self.stack.pop()
-        _entries(self.stack[-1])[checked_key(key)] = value
+        _entries(self.stack[-1])[checked_key(key, self._budget)] = value
 
     dispatch[pickle.SETITEM[0]] = _load_setitem
 
@@ -168,7 +187,7 @@ class SafeUnpickler(pickle._Unpickler):
         items = self.pop_mark()
         target = _entries(self.stack[-1])
         for i in range(0, len(items), 2):
-            target[checked_key(items[i])] = items[i + 1]
+            target[checked_key(items[i], self._budget)] = items[i + 1]
 
     dispatch[pickle.SETITEMS[0]] = _load_setitems
 
@@ -189,12 +208,13 @@ class SafeUnpickler(pickle._Unpickler):
         target = self.stack[-1]
         if not isinstance(target, set):
             raise MalformedError("items for something else than a set")
-        target.update(checked_key(item) for item in items)
+        target.update(checked_key(item, self._budget) for item in items)
 
     dispatch[pickle.ADDITEMS[0]] = _load_additems
 
     def _load_frozenset(self) -> None:
-        self.append(frozenset(checked_key(item) for item in self.pop_mark()))
+        items = self.pop_mark()  # which is what `append` appends to afterwards
+        self.append(frozenset(checked_key(item, self._budget) for item in items))
 
     dispatch[pickle.FROZENSET[0]] = _load_frozenset
 
@@ -236,6 +256,7 @@ def load(
     source: PickleBytes,
     persistent_load: Callable[[Any], object] | None = None,
     builders: Mapping[Global, Builder] = BUILDERS,
+    budget: Budget | None = None,
 ) -> object:
     """The content of one pickle. Long strings of bytes in it, as arrays keep their elements, stay views of the source.
 
@@ -244,12 +265,16 @@ def load(
         persistent_load: makes something of the references to what is outside of the pickle.
         builders: what is built for which name; a builder gets the arguments, which come from the file: it checks them,
             and raises MalformedError. What it builds may have a method ``set_state`` for attributes that follow.
+            A :class:`Charged` one gets the budget before them.
+        budget: the work that the pickle may ask for; by default what one of its size can need.
 
     Raises:
         MalformedError: the pickle is damaged, or means something that no checkpoint needs.
     """
     try:
-        content: object = SafeUnpickler(source, persistent_load, builders).load()
+        content: object = SafeUnpickler(
+            source, persistent_load, builders, Budget(len(source)) if budget is None else budget
+        ).load()
     except (
         pickle.UnpicklingError,
         struct.error,

@@ -33,7 +33,8 @@ class CheckpointReader(Protocol):
     def read(self, name: str) -> Array:
         """The tensor of this name: a read-only view of the mapped file, which may outlive the reader.
 
-        A reader that joins slices for it may offer ``runs`` as well; see :meth:`LazyTensors.runs`.
+        A reader that joins slices for it may offer ``runs`` as well; see :meth:`LazyTensors.runs`. One of a format
+        that holds several sections offers ``whole()``, a reader of all of them, under their full paths.
         """
 
     def close(self) -> None:

@@ -17,13 +17,14 @@ from ts_core.contract.files import RELEASED
 from ts_core.contract.nouns import CheckpointIndex, OfTheFile
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._casting import CastTensors
+from ts_core.conversion._left import left_behind, sections_beside, tops_of, without_strays
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import ArgumentError, ConversionWarning, WeightMapError
 from ts_core.frameworks import framework_called
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
-from ts_core.sources import borrowed, open_source
+from ts_core.sources import borrowed, open_source, require_one_model
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -49,6 +50,7 @@ def convert(
     cast: Mapping[str, str] | None = None,
     allow_overflow: bool = False,
     max_shard_size: int | str | None = None,
+    metadata: Mapping[str, object] | None = None,
     progress: bool = True,
     **open_options: Any,
 ) -> ConversionReport:
@@ -69,6 +71,9 @@ def convert(
             overflow, an integer that wraps around, a fraction that is cut off. They are counted in the rows in any
             case. Rounding, and a small number that becomes 0 by it, is no such change.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
+        metadata: entries to write that are no tensors, besides those of the source. What a source holds beside a
+            model (optimizer, random state) is left behind, and a note says so; into a ``.ckpt``, where MindSpore would
+            take it for parameters, also its metadata (epoch): it is written when it is given here.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
@@ -78,7 +83,8 @@ def convert(
         elements do not fit into the dtype of a `cast`, unless `allow_overflow`.
 
     Raises:
-        ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
+        ArgumentError: the file holds several models, and there is no ``key=``: the message lists them; more than one
+            of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
             stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
         CheckpointError: the source cannot be read.
         WeightMapError: names do not match, or are ambiguous; the message lists them.
@@ -100,6 +106,8 @@ def convert(
     place = Path(destination)
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
+        if weight_map is None:
+            require_one_model(tensors)
         passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
         notes: list[str] = []
@@ -116,6 +124,8 @@ def convert(
         casting = CastTensors(translated, cast) if cast else None
         result = translated if casting is None else casting
         said = [] if casting is None else [f"cast: no tensor is {name}" for name in casting.unused]
+        kept = without_strays(result, chosen, getattr(tensors, "format", None))
+        notes += left_behind(tensors, sorted({*result.metadata} - {*kept.metadata, *(metadata or ())}))
         with _progress(result.index, place, progress) as advance:
 
             def written(nbytes: int) -> None:
@@ -123,11 +133,18 @@ def convert(
                 advance(nbytes)
 
             dropped = write_checkpoint(
-                result, place, format=chosen.name, max_shard_size=max_shard_size, progress=written
+                kept,
+                place,
+                format=chosen.name,
+                max_shard_size=max_shard_size,
+                metadata=metadata,
+                progress=written,
             )
+        tops = tops_of(sections_beside(tensors))
+        dropped = tuple(name for name in dropped if name not in tops)
         if dropped:
             notes.append(_dropped(chosen.name, dropped))
-        if missed := _missed(dropped, result.metadata):
+        if missed := _missed(dropped, {**kept.metadata, **(metadata or {})}):
             errors.warn(ConversionWarning(f"{place}: {_dropped(chosen.name, missed)}"))
         notes += said
         if casting is not None:
@@ -159,8 +176,8 @@ def save_checkpoint(
         path: where to write.
         format: ``"mindspore"``, ``"torch"``, ``"safetensors"``, ``"npz"``; by default what the suffix stands for.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
-        metadata: entries that are no tensors, besides those of an open checkpoint. What the format cannot hold is
-            dropped, and a warning says so.
+        metadata: entries that are no tensors, besides those of an open checkpoint (but for a ``.ckpt``, where
+            MindSpore would take them for parameters). What the format cannot hold is dropped, and a warning says so.
 
     Raises:
         ArgumentError: the suffix stands for no format, or the format cannot be split.
@@ -172,9 +189,11 @@ def save_checkpoint(
         ConversionWarning: the format cannot hold some of the metadata.
     """
     place, source = Path(path), open_source(tensors)
-    dropped = write_checkpoint(source, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
-    if missed := _missed(dropped, {**source.metadata, **(metadata or {})}):
-        errors.warn(ConversionWarning(f"{place}: {_dropped(format_of(place, format).name, missed)}"))
+    chosen = format_of(place, format)
+    kept = without_strays(source, chosen, getattr(source, "format", None))
+    dropped = write_checkpoint(kept, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
+    if missed := _missed(dropped, {**kept.metadata, **(metadata or {})}):
+        errors.warn(ConversionWarning(f"{place}: {_dropped(chosen.name, missed)}"))
 
 
 def _missed(dropped: Iterable[str], metadata: Mapping[str, object]) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ts_core.conversion import _report
+from ts_core.conversion._left import left_behind
 from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows, with_cast
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
-from ts_core.sources import NetworkTensors, borrowed
+from ts_core.sources import NetworkTensors, borrowed, require_one_model
 
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
@@ -43,11 +44,13 @@ def transfer(
 
     Raises:
         ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
+        ArgumentError: the file holds several models; the message lists them, and says how to choose one.
         WeightMapError: strict, and something has no place; or the two have next to nothing in common.
     """
     places = {p.name: p for p in parameters(net) if p.persistent}
     with borrowed(source) as tensors, NetworkTensors(net) as wanted:
         if weight_map is None:
+            require_one_model(tensors)
             found = match_sources(tensors, wanted)
         else:
             found = unmatched_by(WeightMap.of(weight_map), tensors, wanted)
@@ -72,7 +75,7 @@ def transfer(
         for one in found.unmatched_target:
             words = _report.NOT_APPLICABLE if one.harmless else _report.MISSING
             rows.append(ConversionRow(None, one.name, words, None, one.shape))
-        return ConversionReport(tuple(rows), found.notes, network=result.network)
+        return ConversionReport(tuple(rows), (*found.notes, *left_behind(tensors)), network=result.network)
 
 
 def _summary(problems: list[str]) -> str:

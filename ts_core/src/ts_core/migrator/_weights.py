@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ts_core.contract.readers import LazyTensors
-from ts_core.conversion import ConversionReport, mapped_rows, save_checkpoint, transfer
+from ts_core.conversion import ConversionReport, left_behind, mapped_rows, save_checkpoint, transfer
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError, warn
 from ts_core.frameworks import framework_of
 from ts_core.log import user_logger
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
 from ts_core.reporting import require_folder, write_text
-from ts_core.sources import NetworkTensors, open_source
+from ts_core.sources import NetworkTensors, open_source, require_one_model
 
 StrPath = str | os.PathLike[str]
 GivenMap = tuple[Mapping[str, Any], Mapping[str, Any]] | WeightMap
@@ -205,7 +205,8 @@ def converted(
         require_same_names(found, source)
         target = found.apply(source)
         rows = mapped_rows(source.index, target, found.entries)
-        yield target, ConversionReport(rows, source_framework="torch", target_framework="mindspore")
+        notes = tuple(left_behind(source))
+        yield target, ConversionReport(rows, notes, source_framework="torch", target_framework="mindspore")
 
 
 def torch_tensors(file_path: StrPath | None, tensors: Mapping[str, Any] | None) -> LazyTensors:
@@ -221,6 +222,8 @@ def torch_tensors(file_path: StrPath | None, tensors: Mapping[str, Any] | None) 
 def require_same_names(found: WeightMap, source: LazyTensors) -> None:
     """Raise WeightMapError, which lists the names, unless the map and the source hold the same ones."""
     mapped, _ = found.to_pair()
+    if not all(name in mapped for name in source):
+        require_one_model(source)
     problems = []
     if lacking := [name for name in mapped if name not in source]:
         problems.append(f"the map has and the file lacks: {', '.join(lacking)}")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.checkpoints import open_checkpoint, open_lazily
+from ts_core.checkpoints import Checkpoint, open_checkpoint, open_lazily
 from ts_core.contract.arrays import Array
 from ts_core.contract.nouns import CheckpointIndex, Parameter, Place, TensorInfo
 from ts_core.contract.readers import LazyTensors
@@ -23,6 +23,7 @@ from ts_core.errors import ArgumentError, ArgumentTypeError, TsError
 from ts_core.frameworks import parameters, to_numpy
 
 _SMALL = 1 << 16  # bytes
+_MODELS = 10  # that an error names
 _KEPT = 16 << 20  # bytes in all: what they may take if the tensors are not in this machine's own memory
 
 
@@ -78,6 +79,19 @@ def borrowed(source: object, **options: Any) -> Iterator[LazyTensors]:
     finally:
         if tensors is not source:
             tensors.close()
+
+
+def require_one_model(tensors: LazyTensors) -> None:
+    """Refuse a checkpoint with several models, of which nobody chose one. Raises ArgumentError, which names them."""
+    if isinstance(tensors, Checkpoint) and (names := tensors.undecided):
+        path, first = os.fspath(tensors.path), next(filter(None, names))
+        listed = ", ".join(repr(name or "(at the top)") for name in names[:_MODELS])
+        more = f" and {len(names) - _MODELS} more" if len(names) > _MODELS else ""
+        raise ArgumentError(
+            f"{path}: it holds {len(names)} models: {listed}{more}. Say which one is meant: key={first!r} (on the "
+            f"command line --key {first}; elsewhere give ts.open_checkpoint({path!r}, key={first!r}) in place of the "
+            'path), or key="" for everything under its full names'
+        )
 
 
 def open_target(target: object) -> AbstractContextManager[LazyTensors]:

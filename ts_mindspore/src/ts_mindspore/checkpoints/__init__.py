@@ -6,4 +6,4 @@ from ts_mindspore.checkpoints._writing import MindSporeWriter
 
 __all__ = ["FORMATS"]
 
-FORMATS = (Format("mindspore", (SUFFIX,), sniff, MindSporeReader, MindSporeWriter),)
+FORMATS = (Format("mindspore", (SUFFIX,), sniff, MindSporeReader, MindSporeWriter, mingled=True),)

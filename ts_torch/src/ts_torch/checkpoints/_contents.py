@@ -1,67 +1,78 @@
-"""Where the parameters are in what a torch file holds: a state dict, a module, or either of them inside a dict."""
+"""The sections of what a torch file holds: models, the states of optimizers and schedulers, and other tensors.
+
+A *model* is a module, or what stands under a key that training scripts keep a model under, or a dict or list that holds
+tensors itself. Scalars beside models, and the states of random generators, are *other* tensors.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ts_core.contract.byte_sources import ByteSource
-from ts_core.contract.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
+from ts_core.contract.errors import ArgumentError, NoParametersError, UnsupportedDtypeError
 from ts_core.contract.nouns import Section
-from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
-from ts_torch.checkpoints._tensors import TensorRecord, UnreadableTensor
+from ts_core.contract.pickles import Global, NumpyArray, Stub, brief
+from ts_torch.checkpoints._graph import Children, Node, entries_of, grow, is_module, is_scalar, kind_of, tensors_in
+from ts_torch.checkpoints._tensors import Leaf, Tensor, UnreadableTensor, as_leaf
 
-Array = np.ndarray[Any, np.dtype[Any]]
-Tensors = dict[str, "TensorRecord | Array"]
+Path = tuple[str, ...]
 
-
-# Under which keys training scripts keep the parameters of the model, the most telling first.
-_NESTINGS = (
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "module",
-    "net",
-    "network",
-    "params",
-    "params_ema",
-    "weights",
-    "ema_state_dict",
-    "model_ema",
-    "ema",
+# Under which keys training scripts keep the parameters of a model; and averaged copies of them.
+_MODELS = {"state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params", "weights"}
+_COPIES = {"params_ema", "ema_state_dict", "model_ema", "ema"}
+_KEYS = _MODELS | _COPIES
+# What else a key tells of what is under it.
+_TELLING = (
+    (re.compile(r"(^|_)(?i:optim(izers?|s)?)([A-Z_\d]|$)"), "optimizer"),
+    (re.compile(r"(^|_)(?i:(lr_?)?sched(ulers?)?)([A-Z_\d]|$)"), "scheduler"),
+    (re.compile(r"(?i)(^|_)(rng|random|seed)(_?states?)?(_(cpu|cuda|torch|numpy|np|python))?$"), "other"),
+    (re.compile(r"(?i)^(callbacks|loops|history|loss(es)?|metrics|stats|logs?|meta(data)?)$"), "other"),
+    (re.compile(r"(?i)^(hyper_?parameters|hparams|args|config|cfg)$"), "other"),
 )
-# What tells a state that is no model's, and whose it is.
-_STATES = {"param_groups": "optimizer", "last_epoch": "scheduler"}
-_MAX_DEPTH = 4  # of dicts in dicts, where the parameters are looked for
-_MAX_VISITS = 1_000_000  # of modules in modules; a module may stand in several places
+_ORDER = ("model", "optimizer", "scheduler", "other")
+_TENSOR = "tensor"  # the kind of what is not one, but stands for one
+_ALONE = "array"  # the name of a tensor that is all that there is in a file
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What was chosen from a file.
+    """What was chosen from a file, and everything else in it.
 
     Attributes:
-        tensors: the parameters and buffers by name, in file order.
-        metadata: everything else beside them, or above them, by name.
-        sections: every state that the file holds, these tensors being one.
+        tensors: the chosen tensors by name, in file order.
+        metadata: what is no tensor beside them, or above them, by name.
+        sections: everything that the file holds.
+        everything: every tensor in the file by its full path.
+        unreadable: the full path of what has no dense array → why.
     """
 
-    tensors: Tensors
+    tensors: Mapping[str, Tensor]
     metadata: Mapping[str, object]
-    sections: tuple[Section, ...] = ()
+    sections: tuple[Section, ...]
+    everything: Mapping[str, Tensor]
+    unreadable: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class _Part:
+    """A section before its tensors have names: where it is, and what of that place belongs to it."""
+
+    path: Path
+    kind: str
+    children: Children
+    beside: Children = ()
 
 
 def select(root: object, key: str | None, file: ByteSource) -> Contents:
-    """The parameters in an unpickled object.
+    """The parameters in an unpickled object: those of its one model, or of all its models under their full paths.
 
     Args:
         root: what the pickle holds.
-        key: where the parameters are, inner levels joined by dots; None to look for them.
+        key: which part of it to take instead, inner levels joined by dots; ``""`` for all of it.
         file: named in errors.
 
     Raises:
@@ -69,203 +80,285 @@ def select(root: object, key: str | None, file: ByteSource) -> Contents:
         NoParametersError: there are no parameters.
         UnsupportedDtypeError: some of the parameters have no dense array.
     """
-    if key is not None:
-        place = _at(root, key, file)
-        if not _is_parameters(place):
+    parts = _parts(grow(root, len(file)))
+    sections, everything, aside = _named(parts)
+    if key is None:
+        models = [section for section in sections if section.kind == "model"]
+        if not models:
+            raise _no_parameters(root, sections, file)
+        alone = models[0].name if len(models) == 1 else None
+        chosen = {
+            name if alone is not None else _full(section.name, name): everything[_full(section.name, name)]
+            for section in models
+            for name in section.tensors
+        }
+        metadata = _metadata(root, [part for part in parts if part.kind == "model"], file)
+    else:
+        path, place = _at(root, key, file)
+        part = _at_key(path, place, file)
+        if key:
+            chosen = dict(_numbered(_tensors_of(part)))
+        else:
+            chosen = {name: leaf for name, leaf in everything.items() if name not in aside} or everything
+        if not chosen:
             raise NoParametersError(f"{file.path}: key={key!r} leads to {_describe(place)}, which holds no parameters")
-        chosen = _contents(root, (key,), place, file)
-        return replace(chosen, sections=tuple(_sections(root, dict(_candidates(root, (), set())), key, chosen.tensors)))
-    found = dict(_candidates(root, (), set()))
-    if not found:
-        raise NoParametersError(
-            f"{file.path}: there are no parameters in it; it holds {_describe(root)}. Save a state dict or a module, "
-            "or name the entry that holds one with key="
-        )
-    path = min(found, key=_rank)
-    if len(found) > 1:
-        others = ", ".join(repr(".".join(other)) for other in found if other != path)
-        logging.getLogger("ts_core.torch").warning(
-            "%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others
-        )
-    chosen = _contents(root, path, found[path], file)
-    return replace(chosen, sections=tuple(_sections(root, found, ".".join(path), chosen.tensors)))
+        metadata = _metadata(root, [part], file)
+        sections = _chosen_first(sections, key, part, chosen) if key else sections
+    _require_dense(chosen, file)
+    return Contents(
+        {name: leaf for name, leaf in chosen.items() if not isinstance(leaf, UnreadableTensor)},
+        metadata,
+        sections,
+        {name: leaf for name, leaf in everything.items() if not isinstance(leaf, UnreadableTensor)},
+        {name: leaf.reason for name, leaf in everything.items() if isinstance(leaf, UnreadableTensor)},
+    )
 
 
-def _sections(
-    root: object, found: Mapping[tuple[str, ...], object], chosen: str, tensors: Tensors
-) -> Iterator[Section]:
-    """The chosen parameters first, then other ones; tensors that lie loose around them; optimizers and schedulers."""
-    yield Section(chosen, "model", tuple(tensors))
-    for path, place in found.items():
-        name = ".".join(path)
-        if name != chosen:
-            kind = "other" if not name or chosen.startswith(f"{name}.") else "model"
-            yield Section(name, kind, tuple(name for name, _ in _named_tensors(place)))
-    yield from _states(root, (), set())
+# ---------------------------------------------------------------------------------------------------------------------
+# What is a section
 
 
-def _states(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[Section]:
-    """The states of optimizers and schedulers, which training scripts keep in dicts and lists beside the model."""
-    if id(value) in seen or len(path) > _MAX_DEPTH or _is_module(value):
-        return
-    seen.add(id(value))
-    entries = dict(enumerate(value)) if isinstance(value, list) else _entries(value) or {}
-    kind = next((kind for key, kind in _STATES.items() if key in entries), None)
-    if kind is not None:
-        yield Section(".".join(path), kind, tuple(_tensor_names(value, "", 0)))
-        return
-    for name, inner in entries.items():
-        if isinstance(inner, dict | list | Stub):
-            yield from _states(inner, (*path, str(name)), seen)
+def _parts(top: Node | Leaf | None) -> list[_Part]:
+    """The sections of a file: models, then optimizers, schedulers, others, each kind in file order."""
+    if top is None:
+        return []
+    if not isinstance(top, Node):
+        return [_Part((), "model", [(_ALONE, top)])]
+    found: list[_Part] = []
+    waiting: list[tuple[Path, Node, str]] = [((), top, "")]
+    while waiting:
+        path, node, told = waiting.pop()
+        kind = told or node.kind
+        if kind:
+            found.append(_Part(path, "model" if kind == _TENSOR else kind, node.children, node.aside))
+            continue
+        children, kind, inner = _divided(node, path)
+        found.append(_Part(path, kind, children, node.aside))
+        waiting += reversed(inner)
+    return sorted(found, key=lambda part: _ORDER.index(part.kind))
 
 
-def _tensor_names(value: object, prefix: str, depth: int) -> Iterator[str]:
-    entries = dict(enumerate(value)) if isinstance(value, list) else _entries(value) or {}
-    for name, inner in entries.items():
-        if _is_tensor(inner):
-            yield f"{prefix}{name}"
-        elif depth < _MAX_DEPTH:
-            yield from _tensor_names(inner, f"{prefix}{name}.", depth + 1)
+def _divided(node: Node, path: Path) -> tuple[Children, str, list[tuple[Path, Node, str]]]:
+    """What of a dict, list or object is a section here, with its kind, and what is to be looked at further inside."""
+    entries = [(name, child, _kind(name, child)) for name, child in node.children]
+    tensors = [(name, child) for name, child, kind in entries if kind == _TENSOR]
+    rest = [(name, child, kind) for name, child, kind in entries if kind in ("", "model")]
+    both = [(name, child) for name, child, kind in entries if kind in (_TENSOR, "", "model")]
+    loose = all(
+        _told_by(name) == "other" or (not isinstance(child, Node) and is_scalar(child)) for name, child in tensors
+    )
+    models = any(name in _MODELS or kind == "model" for name, _, kind in rest)
+    each_is_model = all(name in _KEYS or kind == "model" for name, _, kind in rest)
+    training = any(isinstance(child, Node) and child.states for _, child in node.children)
+    here: Children = tensors
+    kind = "model"
+    if path and path[-1] in _KEYS and not (rest and loose and each_is_model):
+        here = both  # what stands under such a key is one model
+    elif not rest:
+        kind = "other" if loose and len(entries) > len(tensors) else "model"
+    elif models or loose:
+        kind = "other"
+    elif not (training or any(name in _COPIES for name, _, _ in rest)):
+        here = both  # a state dict with dicts and lists in it
+    inner: list[tuple[Path, Node, str]] = []
+    if here is not both:
+        # Numbers, NumPy's arrays and objects of any class are models only where there is nothing that is more of one.
+        proper = {name for name, child, own in rest if own or name in _KEYS or not _is_slight(child)}
+        some = proper or (here and kind == "model")
+        for name, child, _ in rest:
+            assert isinstance(child, Node)
+            inner.append(((*path, name), child, "other" if some and name not in proper else ""))
+    for name, child, own in entries:
+        if isinstance(child, Node) and own not in (_TENSOR, "", "model"):
+            inner.append(((*path, name), child, own))
+    return here, kind, inner
 
 
-def _candidates(value: object, path: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Every place that holds parameters; an optimizer's state is none."""
-    if id(value) in seen or len(path) > _MAX_DEPTH:
-        return
-    seen.add(id(value))
-    if _is_parameters(value):
-        yield path, value
-        if _is_module(value):
-            return
-    entries = _entries(value)
-    if entries is None or "param_groups" in entries:
-        return
-    for name, inner in entries.items():
-        if isinstance(name, str):
-            yield from _candidates(inner, (*path, name), seen)
+def _is_slight(child: Node | Leaf) -> bool:
+    if not isinstance(child, Node) or child.states:
+        return False
+    return child.slight or (isinstance(child.value, Stub) and not child.value.entries)
 
 
-def _rank(path: tuple[str, ...]) -> tuple[float, ...]:
-    """Well-known places first, the file's own top level after them, then what has names of its own, in file order."""
-    if not path:
-        return (len(_NESTINGS),)
-    return tuple(_NESTINGS.index(name) if name in _NESTINGS else len(_NESTINGS) + 1 for name in path)
+def _kind(name: str, child: Node | Leaf) -> str:
+    """The kind of an entry, as far as it shows from outside."""
+    if not isinstance(child, Node) or child.kind == _TENSOR:
+        return _TENSOR
+    return child.kind or ("" if child.states else _told_by(name))
 
 
-def _at(root: object, key: str, file: ByteSource) -> object:
-    value, rest = root, key
+def _told_by(name: str) -> str:
+    """The kind of section that a key tells; nothing, mostly."""
+    return next((kind for pattern, kind in _TELLING if pattern.search(name)), "")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Names
+
+
+def _named(parts: Iterable[_Part]) -> tuple[tuple[Section, ...], dict[str, Leaf], set[str]]:
+    """The sections, every tensor by its full path, and which of these stand aside.
+
+    What would be called the same gets a number.
+    """
+    standing_aside: set[str] = set()
+    everything: dict[str, Leaf] = {}
+    sections: list[Section] = []
+    others: list[Section] = []
+    for part in parts:
+        own: list[str] = []
+        aside: list[str] = []
+        start = len(".".join(part.path)) + 1 if part.path else 0
+        for name, leaf, beside in tensors_in(part.children, part.beside):
+            path = _free(everything, _full(".".join(part.path), name))
+            everything[path] = leaf
+            if beside:
+                standing_aside.add(path)
+            (aside if beside and part.kind == "model" else own).append(path[start:])
+        name = ".".join(part.path)
+        if own or part.kind in ("optimizer", "scheduler"):
+            sections.append(Section(name, part.kind, tuple(own)))
+        if aside:
+            others.append(Section(name, "other", tuple(aside)))
+    return (*sections, *others), everything, standing_aside
+
+
+def _free(taken: Mapping[str, object], name: str) -> str:
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}#{number}" in taken:
+        number += 1
+    return f"{name}#{number}"
+
+
+def _full(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
+
+
+def _numbered(named: Iterable[tuple[str, Leaf]]) -> Iterator[tuple[str, Leaf]]:
+    taken: dict[str, object] = {}
+    for name, leaf in named:
+        free = _free(taken, name)
+        taken[free] = leaf
+        yield free, leaf
+
+
+def _at(root: object, key: str, file: ByteSource) -> tuple[Path, object]:
+    """What a key leads to, and the names on the way."""
+    value, rest, path = root, key, []
     while rest:
-        entries = _entries(value) or {}
+        value = _opened(value)
+        inside: dict[str, object] = {}
+        for name, inner in entries_of(value):
+            inside.setdefault(name, inner)
         # The longest name that fits: names may have dots themselves.
         parts = rest.split(".")
-        heads = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-        head = next((head for head in heads if head in entries), None)
+        heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+        head = next((head for head in heads if head in inside), None)
         if head is None:
             raise ArgumentError(f"{file.path}: there is no key={key!r}; {rest!r} is not in {_describe(value)}")
-        value, rest = entries[head], rest[len(head) + 1 :]
-    return value
+        value, rest = inside[head], rest[len(head) + 1 :]
+        path.append(head)
+    return tuple(path), value
 
 
-def _contents(root: object, path: tuple[str, ...], place: object, file: ByteSource) -> Contents:
-    named = list(_named_tensors(place))
-    rest = {
-        str(name): value
-        for name, value in ({} if _is_module(place) else _entries(place) or {}).items()
-        if not (isinstance(name, str) and _is_tensor(value))
-    }
-    unreadable = [(name, value.reason) for name, value in named if isinstance(value, UnreadableTensor)]
-    if unreadable:
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
-        raise UnsupportedDtypeError(
-            f"{file.path}: these tensors have no dense array; convert them in torch (.to_dense(), .dequantize()) and "
-            f"save again:\n{listed}"
-        )
-    tensors: Tensors = {}
-    for name, value in named:
-        if name in tensors:
-            raise CheckpointError(f"{file.path}: {name!r} is there twice")
-        tensor = value.array if isinstance(value, NumpyArray) else value
-        assert isinstance(tensor, TensorRecord | np.ndarray)
-        tensors[name] = tensor
-    if path:
-        top = path[0].partition(".")[0]
-        rest.update(
-            (str(name), value) for name, value in (_entries(root) or {}).items() if str(name) not in (top, path[0])
-        )
-    return Contents(tensors, {name: _plain(value) for name, value in rest.items()})
+def _opened(value: object) -> object:
+    """What is inside of something: of a tensor that has no dense array, its parts."""
+    leaf = as_leaf(value)
+    return value if leaf is None else leaf.extra
+
+
+def _at_key(path: Path, place: object, file: ByteSource) -> _Part:
+    """The section that a key chose."""
+    top = grow(place, len(file))
+    if isinstance(top, UnreadableTensor) and top.extra is not None:
+        top = grow(top.extra, len(file)) or top
+    if isinstance(top, Node):
+        return _Part(path, "model" if top.kind in ("", _TENSOR) else top.kind, top.children, top.aside)
+    return _Part(path, "model", [] if top is None else [(path[-1] if path else _ALONE, top)])
+
+
+def _tensors_of(part: _Part) -> Iterator[tuple[str, Leaf]]:
+    found = list(tensors_in(part.children, part.beside))
+    proper = [(name, leaf) for name, leaf, aside in found if not aside]
+    return iter(proper or [(name, leaf) for name, leaf, _ in found])
+
+
+def _chosen_first(
+    sections: tuple[Section, ...], key: str, part: _Part, chosen: Mapping[str, Leaf]
+) -> tuple[Section, ...]:
+    same = next((section for section in sections if section.name == key and section.kind == part.kind), None)
+    return (same or Section(key, part.kind, tuple(chosen)), *(section for section in sections if section is not same))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is no tensor
+
+
+def _metadata(root: object, chosen: list[_Part], file: ByteSource) -> dict[str, object]:
+    """What stands beside the chosen tensors, and above them, under its names."""
+    if is_module(root):
+        return {}
+    tops = {part.path[0] for part in chosen if part.path}
+    tops.update(name for part in chosen if not part.path for name, _ in part.children)
+    found: dict[str, object] = {}
+    if len(chosen) == 1 and chosen[0].path:
+        place = _at(root, ".".join(chosen[0].path), file)[1]
+        own = {name for name, _ in chosen[0].children}
+        if not is_module(place) and as_leaf(place) is None:
+            found.update((name, _plain(value)) for name, value in _no_tensors(place) if name not in own)
+    if as_leaf(root) is None:
+        found.update((name, _plain(value)) for name, value in _no_tensors(root) if name not in tops)
+    return found
+
+
+def _no_tensors(value: object) -> Iterator[tuple[str, object]]:
+    return ((name, inner) for name, inner in entries_of(value) if as_leaf(inner) is None)
 
 
 def _plain(value: object) -> object:
     """NumPy scalars, as training scripts keep their best accuracy, are numbers like any other."""
+    if isinstance(value, NumpyArray) and value.array is not None:
+        return value.array
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, TensorRecord | UnreadableTensor | np.ndarray) or (
-        isinstance(value, NumpyArray) and value.array is not None
-    )
+# ---------------------------------------------------------------------------------------------------------------------
+# Errors
 
 
-def _entries(value: object) -> Mapping[Any, object] | None:
-    """The entries of a dict, of any class."""
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, Stub) and value.entries:
-        return value.entries
-    return None
+def _require_dense(chosen: Mapping[str, Leaf], file: ByteSource) -> None:
+    unreadable = [(name, leaf.reason) for name, leaf in chosen.items() if isinstance(leaf, UnreadableTensor)]
+    if unreadable:
+        listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable[:1000])
+        raise UnsupportedDtypeError(
+            f"{file.path}: these tensors have no dense array; convert them in torch (.to_dense(), .dequantize()) and "
+            f"save again, or read the parts that one is made of with key= and its name:\n{listed}"
+        )
 
 
-def _is_module(value: object) -> bool:
-    return isinstance(value, Stub) and isinstance(value.attributes.get("_modules"), dict)
-
-
-def _is_parameters(value: object) -> bool:
-    return next(_named_tensors(value), None) is not None
-
-
-def _named_tensors(value: object) -> Iterator[tuple[str, object]]:
-    """The parameters in a module, or directly in a dict."""
-    if _is_module(value):
-        yield from _module_tensors(value)
-        return
-    for name, inner in (_entries(value) or {}).items():
-        if isinstance(name, str) and _is_tensor(inner):
-            yield name, inner
-
-
-def _module_tensors(module: object) -> Iterator[tuple[str, object]]:
-    """What ``state_dict()`` of a saved module would list: parameters and persistent buffers, then inner modules'."""
-    visits = 0
-    waiting: list[tuple[str, object]] = [("", module)]
-    while waiting:
-        prefix, current = waiting.pop()
-        visits += 1
-        if visits > _MAX_VISITS or prefix.count(".") > 1000:
-            raise MalformedError("modules inside modules without end")
-        if not isinstance(current, Stub):
-            continue
-        attributes = current.attributes
-        transient = attributes.get("_non_persistent_buffers_set") or ()
-        for kind in ("_parameters", "_buffers"):
-            own = attributes.get(kind)
-            for name, tensor in own.items() if isinstance(own, dict) else ():
-                if _is_tensor(tensor) and not (kind == "_buffers" and name in transient):  # type: ignore[operator]  # a set, or the loop ends in an error that names the file
-                    yield f"{prefix}{name}", tensor
-        inner = attributes.get("_modules")
-        children = inner.items() if isinstance(inner, dict) else ()
-        waiting += [(f"{prefix}{name}.", child) for name, child in reversed(list(children))]
+def _no_parameters(root: object, sections: tuple[Section, ...], file: ByteSource) -> NoParametersError:
+    words = f"{file.path}: there are no parameters in it; it holds {_describe(root)}. "
+    found = [section for section in sections if section.tensors]
+    if found:
+        words += "Tensors are in " + ", ".join(f"{s.name or 'it'} ({s.kind})" for s in found[:5])
+        return NoParametersError(f'{words}: key={found[0].name!r} reads them (key="" everything)')
+    return NoParametersError(f"{words}Save a state dict or a module, or name the entry that holds one with key=")
 
 
 def _describe(value: object) -> str:
     """A few words for what a file holds instead of parameters."""
-    entries = _entries(value)
-    if entries is not None:
-        names = ", ".join(repr(name)[:40] for name in list(entries)[:8])
-        what = "the state of an optimizer, a dict" if "param_groups" in entries else "a dict"
-        return f"{what} with the keys {names}{', …' if len(entries) > 8 else ''}" if entries else "an empty dict"
-    if isinstance(value, TensorRecord | np.ndarray):
-        return f"a single tensor of shape {value.shape}"
+    leaf = as_leaf(value)
+    if leaf is not None:
+        return f"a single tensor of shape {getattr(leaf, 'shape', 'unknown')}"
+    entries = value if isinstance(value, dict) else value.entries if isinstance(value, Stub) else {}
+    if entries:
+        names = ", ".join(brief(name)[:40] for name, _ in zip(entries, range(8), strict=False))
+        what = "the state of an optimizer, a dict" if kind_of(value) == "optimizer" else "a dict"
+        return f"{what} with the keys {names}{', …' if len(entries) > 8 else ''}"
+    if isinstance(value, dict):
+        return "an empty dict"
     if isinstance(value, Stub):
-        name = value.cls if isinstance(value.cls, Global) else "unknown class"
-        return f"an object of {name}"
+        return f"an object of {value.cls if isinstance(value.cls, Global) else 'unknown class'}"
     return f"a {type(value).__name__}"

@@ -9,8 +9,17 @@ from typing import Any
 
 from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.files import reading
-from ts_core.contract.pickles import MAX_PICKLE, MalformedError, PickleBytes, load
-from ts_torch.checkpoints._tensors import BUILDERS, Storage, TensorRecord, storage_dtype, storage_nbytes
+from ts_core.contract.pickles import Budget, MalformedError, PickleBytes, brief, load
+from ts_torch.checkpoints._builders import BUILDERS
+from ts_torch.checkpoints._tensors import (
+    Storage,
+    TensorRecord,
+    missing,
+    quantised_class,
+    storage_dtype,
+    storage_key,
+    storage_nbytes,
+)
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of a stream
 _MAGIC_BYTES = 64  # more than that pickle needs
@@ -40,35 +49,40 @@ def read_stream(file: ByteSource) -> object:
         if isinstance(reference, tuple) and len(reference) == 4 and reference[0] == "module":
             return reference[1]  # a class, with its source code, which is of no interest here
         if not isinstance(reference, tuple) or len(reference) != 6 or reference[0] != "storage":
-            raise MalformedError(f"the pickle refers to {reference!r:.80}, which is no storage")
+            raise MalformedError(f"the pickle refers to {brief(reference)}, which is no storage")
         _, cls, key, _, numel, part = reference
-        dtype = storage_dtype(cls)
-        storage = storages.setdefault(str(key), Storage(str(key), dtype, storage_nbytes(numel, dtype)))
+        dtype, key, quantised = storage_dtype(cls), storage_key(key), quantised_class(cls)
+        storage = storages.get(key)
+        if storage is None:
+            storage = storages[key] = Storage(key, dtype, storage_nbytes(numel, dtype), quantised=quantised)
+        if storage.dtype != dtype or storage.quantised != quantised:
+            raise MalformedError(f"the storage {key!r} holds {storage.dtype}, and {dtype} as well")
         if part is None:
             return storage
         _, offset, size = part
-        piece = Storage(f"{key}, part", dtype, storage_nbytes(size, dtype))
+        piece = Storage(f"{key}, part", dtype, storage_nbytes(size, dtype), quantised=quantised)
         views.append((piece, storage, storage_nbytes(offset, dtype)))
         return piece
 
     with reading(file.path):
-        _, position = _next(file, 0)
-        protocol, position = _next(file, position)
+        pickles = _Pickles(file)
+        _, position = pickles.at(0)
+        protocol, position = pickles.at(position)
         if protocol != _PROTOCOL:
-            raise file.error(f"version {protocol!r:.40} of the stream cannot be read")
-        _, position = _next(file, position)  # of the system: storages are little-endian whatever it says
-        root, position = _next(file, position, persistent_load)
-        keys, position = _next(file, position)
-        if not isinstance(keys, list) or len(set(map(str, keys))) != len(keys):
+            raise file.error(f"version {brief(protocol)} of the stream cannot be read")
+        _, position = pickles.at(position)  # of the system: storages are little-endian whatever it says
+        root, position = pickles.at(position, persistent_load)
+        keys, position = pickles.at(position)
+        names = list(map(storage_key, keys)) if isinstance(keys, list) else []
+        if not isinstance(keys, list) or len(set(names)) != len(names):
             raise file.error("the list of storages is no list, or names one twice")
-        for key in keys:
-            storage = storages.get(str(key))
-            if storage is None:
-                raise file.error(f"no tensor uses the storage {key!r:.40}")
-            position = _place(file, position, len(file), storage)
-        missing = [key for key, storage in storages.items() if storage.source is None]
-        if missing:
-            raise file.error(f"the storages {', '.join(missing[:5])} are missing from the file")
+        for name in names:
+            if name not in storages:
+                raise file.error(f"no tensor uses the storage {brief(name)}")
+            position = _place(file, position, len(file), storages[name])
+        absent = missing(storages.values())
+        if absent:
+            raise file.error(f"the storages {absent} are missing from the file")
         _place_views(views)
     return root
 
@@ -109,15 +123,16 @@ def read_tar(file: ByteSource) -> object:
     """The pickled object in a tar archive."""
     with reading(file.path):
         members = _tar_members(file)
-        storages = _tar_storages(file, *members["storages"])
-        objects: dict[object, object] = {**storages, **_tar_tensors(file, members["tensors"], storages)}
+        pickles = _Pickles(file)
+        storages = _tar_storages(pickles, *members["storages"])
+        objects: dict[str, object] = {**storages, **_tar_tensors(pickles, members["tensors"][0], storages)}
 
         def persistent_load(reference: object) -> object:
             if isinstance(reference, tuple) and reference:
                 return reference[0]  # a class, with its source code
-            return objects[int(str(reference))]
+            return objects[storage_key(reference)]
 
-        return _next(file, members["pickle"][0], persistent_load)[0]
+        return pickles.at(members["pickle"][0], persistent_load)[0]
 
 
 def _tar_members(file: ByteSource) -> dict[str, tuple[int, int]]:
@@ -142,54 +157,60 @@ def _tar_members(file: ByteSource) -> dict[str, tuple[int, int]]:
     return members
 
 
-def _tar_storages(file: ByteSource, position: int, end: int) -> dict[object, Storage]:
-    storages: dict[object, Storage] = {}
-    count, position = _next(file, position)
+def _tar_storages(pickles: _Pickles, position: int, end: int) -> dict[str, Storage]:
+    storages: dict[str, Storage] = {}
+    count, position = pickles.at(position)
     for _ in range(_count(count)):
-        described, position = _next(file, position)
+        described, position = pickles.at(position)
         if not isinstance(described, tuple) or len(described) != 3:
             raise MalformedError("a storage is not described by key, location and type")
         key, _, cls = described
-        storage = storages[key] = Storage(str(key), storage_dtype(cls), 0)
-        position = _place(file, position, end, storage)
-    parts, _ = _next(file, position)
+        key = storage_key(key)
+        storage = storages[key] = Storage(key, storage_dtype(cls), 0, quantised=quantised_class(cls))
+        position = _place(pickles.file, position, end, storage)
+    parts, _ = pickles.at(position)
     if not isinstance(parts, list):
         raise MalformedError("the list of parts of storages is no list")
-    for key, whole_key, offset, numel in parts:
-        whole = storages[whole_key]
-        storages[key] = Storage(str(key), whole.dtype, storage_nbytes(numel, whole.dtype))
-        _place_views([(storages[key], whole, storage_nbytes(offset, whole.dtype))])
+    for part in parts:
+        if not isinstance(part, tuple | list) or len(part) != 4:
+            raise MalformedError("a part of a storage is not described by key, storage, offset and size")
+        key, whole = storage_key(part[0]), storages[storage_key(part[1])]
+        storages[key] = Storage(key, whole.dtype, storage_nbytes(part[3], whole.dtype), quantised=whole.quantised)
+        _place_views([(storages[key], whole, storage_nbytes(part[2], whole.dtype))])
     return storages
 
 
-def _tar_tensors(
-    file: ByteSource, member: tuple[int, int], storages: Mapping[object, Storage]
-) -> dict[object, TensorRecord]:
-    tensors: dict[object, TensorRecord] = {}
-    count, position = _next(file, member[0])
+def _tar_tensors(pickles: _Pickles, position: int, storages: Mapping[str, Storage]) -> dict[str, TensorRecord]:
+    tensors: dict[str, TensorRecord] = {}
+    count, position = pickles.at(position)
     for _ in range(_count(count)):
-        described, position = _next(file, position)
+        described, position = pickles.at(position)
         if not isinstance(described, tuple) or len(described) != 3:
             raise MalformedError("a tensor is not described by key, storage and type")
-        key, storage_key, _ = described
-        storage = storages[storage_key]
-        (ndim,) = struct.unpack("<i", file.read(position, position + 4))
+        key, storage_name, _ = described
+        storage = storages[storage_key(storage_name)]
+        (ndim,) = struct.unpack("<i", pickles.file.read(position, position + 4))
         if not 0 <= ndim <= 32 or storage.dtype is None:
             raise MalformedError(f"a tensor with {ndim} axes")
         end = position + 8 + 8 * (2 * ndim + 1)
-        numbers = struct.unpack(f"<{2 * ndim + 1}q", file.read(position + 8, end))
+        numbers = struct.unpack(f"<{2 * ndim + 1}q", pickles.file.read(position + 8, end))
         position = end
-        tensors[key] = TensorRecord(storage, numbers[-1], numbers[:ndim], numbers[ndim:-1], storage.dtype)
+        tensors[storage_key(key)] = TensorRecord(storage, numbers[-1], numbers[:ndim], numbers[ndim:-1], storage.dtype)
     return tensors
 
 
-def _next(
-    file: ByteSource, position: int, persistent_load: Callable[[Any], object] | None = None
-) -> tuple[object, int]:
-    """The pickle at a position, and where it ends."""
-    source = PickleBytes(file.read(position, position + MAX_PICKLE))
-    content = load(source, persistent_load, BUILDERS)
-    return content, position + source.position
+class _Pickles:
+    """The pickles in a file, which share the work that a file of its size may ask for."""
+
+    def __init__(self, file: ByteSource) -> None:
+        self.file = file
+        self._budget = Budget(len(PickleBytes(file.read(0, len(file)))))
+
+    def at(self, position: int, persistent_load: Callable[[Any], object] | None = None) -> tuple[object, int]:
+        """The pickle at a position, and where it ends."""
+        source = PickleBytes(self.file.read(position, len(self.file)))
+        content = load(source, persistent_load, BUILDERS, self._budget)
+        return content, position + source.position
 
 
 def _count(value: object) -> int:

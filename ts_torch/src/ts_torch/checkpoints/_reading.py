@@ -7,19 +7,28 @@ What torch itself does is in ``torch/serialization.py``. Here the pickle inside 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ts_core.contract.byte_sources import ByteSource
-from ts_core.contract.errors import UnsupportedTensorError
 from ts_core.contract.files import reading
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions, TensorInfo
-from ts_core.contract.pickles import MalformedError, PickleBytes, load
+from ts_core.contract.pickles import MalformedError, PickleBytes, brief, load
 from ts_core.contract.zips import ZipEntry, is_zip, read_directory
+from ts_torch.checkpoints._builders import BUILDERS
 from ts_torch.checkpoints._contents import Contents, select
 from ts_torch.checkpoints._older import is_stream, is_tar, read_stream, read_tar
-from ts_torch.checkpoints._tensors import BUILDERS, Storage, TensorRecord, storage_dtype, storage_nbytes
+from ts_torch.checkpoints._tensors import (
+    Storage,
+    Tensor,
+    quantised_class,
+    storage_dtype,
+    storage_key,
+    storage_nbytes,
+)
+from ts_torch.checkpoints._trusted import unpickled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,10 +53,10 @@ def open_file(file: ByteSource, options: OpenOptions) -> TorchReader:
         entries = {entry.name: entry for entry in read_directory(file)}
         prefix = next(name for name in entries if _is_root(name)).removesuffix("data.pkl")
         root, byte_order = _read_zip(file, entries, prefix, options)
+    elif options.trust_pickle:
+        root = unpickled(file)
     else:
         root = read_stream(file) if is_stream(file) else read_tar(file)
-    if options.trust_pickle:
-        root = _unpickled(file)
     with reading(file.path):
         return TorchReader(file, select(root, options.key, file), byte_order)
 
@@ -58,23 +67,29 @@ class TorchReader:
     format = "torch"
 
     def __init__(self, file: ByteSource, contents: Contents, byte_order: str) -> None:
-        self._file = file
+        self._file, self._byte_order, self._contents = file, byte_order, contents
         self._tensors = contents.tensors
-        self._byte_order = byte_order
+        infos = self._infos(contents.tensors)
+        self.index = CheckpointIndex(infos, contents.metadata, contents.sections, contents.unreadable)
+
+    def _infos(self, tensors: Mapping[str, Tensor]) -> dict[str, TensorInfo]:
         infos = {}
-        for name, tensor in contents.tensors.items():
-            if isinstance(tensor, TensorRecord):
-                try:
-                    tensor.check(max(len(file), _MOST_REPEATED))
-                except ValueError as problem:
-                    raise file.error(f"{name}: {problem}") from problem
+        most = max(len(self._file), _MOST_REPEATED)
+        for name, tensor in tensors.items():
+            try:
+                tensor.check(most)
+            except ValueError as problem:
+                raise self._file.error(f"{name}: {problem}") from problem
             infos[name] = TensorInfo(name, tensor.shape, tensor.dtype, tensor.nbytes)
-        self.index = CheckpointIndex(infos, contents.metadata, contents.sections)
+        return infos
+
+    def whole(self) -> TorchReader:
+        """Everything in the file, under its full paths."""
+        return TorchReader(self._file, replace(self._contents, tensors=self._contents.everything), self._byte_order)
 
     def read(self, name: str) -> Array:
-        """A view of the mapped file."""
-        tensor = self._tensors[name]
-        return tensor.array(self._byte_order) if isinstance(tensor, TensorRecord) else tensor
+        """A view of the mapped file, where the values are what is stored."""
+        return self._tensors[name].array(self._byte_order)
 
     def close(self) -> None:
         """Let go of the file; the records of its tensors hold on to it as long as they live."""
@@ -106,19 +121,19 @@ def _read_zip(
 
     def persistent_load(reference: object) -> Storage:
         if not isinstance(reference, tuple) or len(reference) != 5 or reference[0] != "storage":
-            raise MalformedError(f"the pickle refers to {reference!r:.80}, which is no storage")
+            raise MalformedError(f"the pickle refers to {brief(reference)}, which is no storage")
         _, cls, key, _, numel = reference
         dtype = storage_dtype(cls)
         nbytes = storage_nbytes(numel, dtype)
-        key = str(key)
+        key, quantised = storage_key(key), quantised_class(cls)
         entry = entries.get(f"{prefix}data/{key}")
         if entry is None:
             raise MalformedError(f"the storage {key!r} is missing from the archive")
         if nbytes > entry.size:
             raise MalformedError(f"the storage {key!r} should have {nbytes} bytes and has {entry.size}")
         known = storages.get(key)
-        if known is None or known.dtype != dtype:
-            known = storages[key] = Storage(key, dtype, entry.size, entry.offset, file)
+        if known is None or known.dtype != dtype or known.quantised != quantised:
+            known = storages[key] = Storage(key, dtype, entry.size, entry.offset, file, quantised)
         return known
 
     byte_order = "<"
@@ -126,26 +141,7 @@ def _read_zip(
         byte_order = {b"little": "<", b"big": ">"}.get(bytes(content(f"{prefix}byteorder")), "")
         if not byte_order:
             raise file.error("the byte order is neither little nor big")
+    if options.trust_pickle:
+        return unpickled(file), "<"
     with reading(file.path):
         return load(PickleBytes(content(f"{prefix}data.pkl")), persistent_load, BUILDERS), byte_order
-
-
-def _unpickled(file: ByteSource) -> object:
-    """Let torch's own loader make the object. This runs whatever code the file names."""
-    import torch
-
-    from ts_torch.tensors import tensor_to_numpy
-
-    def plain(value: object) -> object:
-        if isinstance(value, torch.nn.Module):
-            value = value.state_dict()
-        if isinstance(value, torch.Tensor):
-            try:
-                return tensor_to_numpy(value)
-            except UnsupportedTensorError:
-                return value
-        if isinstance(value, Mapping):
-            return {name: plain(inner) for name, inner in value.items()}
-        return value
-
-    return plain(torch.load(file.stream(), map_location="cpu", weights_only=False))

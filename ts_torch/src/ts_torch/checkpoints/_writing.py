@@ -19,6 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _ROOT = "archive/"
 _LONGEST = 8 * 255  # bits of an integer that a pickle holds in its short form, the only one that torch reads
+_MOST_REPEATED = 1 << 16  # values in lists and dicts that stand in more than one place
 _STORAGE_OF = {dtype: cls for cls, dtype in STORAGES.items() if dtype is not None}
 
 
@@ -31,7 +32,10 @@ class TorchWriter:
     def __init__(self, path: Path, index: CheckpointIndex) -> None:
         require_dtypes("a torch checkpoint", index, DTYPES)
         require_tensors("a torch checkpoint", index)
-        metadata = {name: value for name, value in index.metadata.items() if _is_plain(value) and name != "state_dict"}
+        plain = _Plain()
+        metadata = {
+            name: value for name, value in index.metadata.items() if name != "state_dict" and plain.holds(value)
+        }
         self.dropped = tuple(name for name in index.metadata if name not in metadata)
         self._keys = {name: str(number) for number, name in enumerate(index)}
         content = bytes(_pickled(index, self._keys, metadata))
@@ -55,17 +59,34 @@ class TorchWriter:
         self._zip.close()
 
 
-def _is_plain(value: object, depth: int = 8) -> bool:
-    """Whether metadata is made of what needs no class to be unpickled."""
-    if isinstance(value, list | tuple):
-        return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
-    if isinstance(value, dict):
-        return depth > 0 and all(
-            isinstance(key, str | int) and _is_plain(item, depth - 1) for key, item in value.items()
-        )
-    if type(value) is int:
-        return value.bit_length() < _LONGEST
-    return value is None or type(value) in (bool, float, str)
+class _Plain:
+    """Tells metadata that is made of what needs no class to be unpickled, and is no larger for being written out.
+
+    What stands in several places is written in each: so much of it may be, and no more.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._room = _MOST_REPEATED
+
+    def holds(self, value: object, depth: int = 8) -> bool:
+        """Whether a value is so."""
+        if isinstance(value, str | list | tuple | dict) and len(value):
+            if id(value) in self._seen:
+                self._room -= len(value) >> 6 if isinstance(value, str) else 1 + len(value)
+                if self._room < 0:
+                    return False
+            self._seen.add(id(value))
+        if isinstance(value, list | tuple):
+            return depth > 0 and all(self.holds(item, depth - 1) for item in value)
+        if isinstance(value, dict):
+            return depth > 0 and all(
+                isinstance(key, str | int) and self.holds(key, 0) and self.holds(item, depth - 1)
+                for key, item in value.items()
+            )
+        if type(value) is int:
+            return value.bit_length() < _LONGEST
+        return value is None or type(value) in (bool, float, str)
 
 
 def _pickled(index: CheckpointIndex, keys: Mapping[str, str], metadata: Mapping[str, object]) -> bytearray:

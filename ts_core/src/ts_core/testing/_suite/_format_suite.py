@@ -117,8 +117,8 @@ class FormatSuite:
                 promise(told == (array.shape, array.dtype, array.nbytes), "the index tells what is read", f"{told}")
                 same(array, tensors[name].astype(array.dtype.newbyteorder("=")), f"{name} survives, bit for bit")
                 promise(not array.flags.writeable, "an array of a file cannot be written into", name)
-            names = [section.name for section in checkpoint.index.sections]
-            promise(len(set(names)) == len(names), "each section has a name of its own", f"{names}")
+            names = [(section.name, section.kind) for section in checkpoint.index.sections]
+            promise(len(set(names)) == len(names), "each section has a name of its own, in its kind", f"{names}")
 
     def test_the_name_of_a_file_does_not_matter(self, tmp_path: Path) -> None:
         """A file is known by its content, whatever it is called."""
