@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ts_core.reporting import Align, listing
+from ts_core.text import safe
 
 _TENSORS: dict[str, Align] = {"name": "l", "shape": "l", "dtype": "l", "bytes": "r"}
 _SECTIONS: dict[str, Align] = {"section": "l", "kind": "l", "tensors": "r"}
@@ -36,4 +37,4 @@ def command(path: str, **options: Any) -> None:
         if len(sections) > 1:
             click.echo(listing(_SECTIONS, [(s.name or "-", s.kind, f"{len(s.tensors):,}") for s in sections]))
         for name, value in checkpoint.metadata.items():
-            click.echo(f"{name}: {reprlib.repr(value)}")
+            click.echo(safe(f"{name}: {reprlib.repr(value)}"))

@@ -14,6 +14,7 @@ from typing import Any
 from ts_core.comparison._metrics import METRICS, Metrics, Tolerance, scalar
 from ts_core.errors import ArgumentError
 from ts_core.reporting import Align, Column, Table, Tabular, short
+from ts_core.text import safe
 
 
 class Status(str, enum.Enum):
@@ -148,7 +149,7 @@ def _worst_in_words(row: Comparison) -> str:
     metrics = row.metrics
     assert metrics is not None
     original, target = scalar(metrics.worst_original), scalar(metrics.worst_target)
-    return f"{row.name}: |Δ| {short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
+    return f"{safe(row.name)}: |Δ| {short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
 
 
 def _result(row: Comparison) -> str:

@@ -33,6 +33,8 @@ def difference(x: Array, y: Array) -> tuple[Array, Array]:
         x: integers, bools, or floating or complex numbers of any width.
         y: as many of these.
     """
+    if x.dtype == y.dtype and x.dtype.kind in "iu" and np.array_equal(x, y):  # as most are, and far sooner told
+        return np.zeros(x.shape), np.zeros(x.shape)
     (x_high, x_low), (y_high, y_low) = _parts(x.real), _parts(y.real)
     high, low = _sum(x_high, -y_high)
     high, low = _sum(high, low + (x_low - y_low))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from ts_core.contract.dtypes import DtypeTable, dtype_name
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.errors import UnsupportedDtypeError
+from ts_core.text import listed
 
 _WIDER = {"bfloat16": "float32", "float16": "float32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
 
@@ -30,14 +31,13 @@ def refuse_tensors(format: str, infos: Iterable[TensorInfo]) -> None:
     refused = list(infos)
     if not refused:
         return
-    lines = [f"  {info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
+    tensors = [f"{info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
     names = sorted({dtype_name(info.dtype) for info in refused})
     casts = {name: wider for name in names if (wider := _wider(name)) is not None}
     options = " ".join(f"--cast {name}={wider}" for name, wider in casts.items())
     advice = f" To store other dtypes: cast={casts!r} (on the command line {options})." if casts else ""
     raise UnsupportedDtypeError(
-        f"{format} cannot hold {', '.join(names)}; nothing was written.{advice} The tensors concerned:\n"
-        + "\n".join(lines)
+        listed(f"{format} cannot hold {', '.join(names)}; nothing was written.{advice} The tensors concerned:", tensors)
     )
 
 

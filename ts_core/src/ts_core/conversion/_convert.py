@@ -27,6 +27,7 @@ from ts_core.log import LOGGER
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
 from ts_core.sources import Indexed, borrowed, open_source
+from ts_core.text import listed, safe
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -177,11 +178,11 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
     said = {name for entry in weight_map.entries for name in entry.source}
     said.update(unmatched.name for unmatched in weight_map.unmatched_source)
     said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
-    problems = [f"  {name}: the weight map does not mention it" for name in source if name not in said]
-    problems += [f"  {line}" for line in refusals(weight_map)]
+    problems = [f"{name}: the weight map does not mention it" for name in source if name not in said]
+    problems += refusals(weight_map)
     if problems:
         raise WeightMapError(
-            f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):\n" + "\n".join(problems)
+            listed(f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):", problems)
         )
 
 
@@ -251,7 +252,6 @@ def _progress(index: CheckpointIndex, path: Path, wanted: bool) -> Iterator[Call
     from tqdm import tqdm
 
     total = sum(info.nbytes for info in index.values())
-    with tqdm(
-        total=total, desc=path.name, unit="B", unit_scale=True, delay=_PROGRESS_AFTER, disable=None if wanted else True
-    ) as bar:
+    options: dict[str, Any] = {"unit": "B", "unit_scale": True, "delay": _PROGRESS_AFTER}
+    with tqdm(total=total, desc=safe(path.name), disable=None if wanted else True, **options) as bar:
         yield bar.update

@@ -19,6 +19,7 @@ from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._rows import MapRow, one_or_more
 from ts_core.reporting import Column, Table, Tabular
+from ts_core.text import safe
 
 Target = str | tuple[str, ...]
 
@@ -203,7 +204,7 @@ class WeightMap(Tabular[MapRow]):
         return f"<WeightMap: {', '.join(counts)}>"
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self._open_questions(), *self.notes])
+        return "\n".join([self.table(), *map(safe, self._open_questions()), *map(safe, self.notes)])
 
     def table(self) -> str:
         """The entries as a table: names, change of layout, how each was found and how sure it is."""

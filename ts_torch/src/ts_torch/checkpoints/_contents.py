@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +10,10 @@ import numpy as np
 
 from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.errors import ArgumentError, CheckpointError, NoParametersError, UnsupportedDtypeError
+from ts_core.contract.log import logger
 from ts_core.contract.nouns import Section
 from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
+from ts_core.contract.text import listed
 from ts_torch.checkpoints._tensors import TensorRecord, UnreadableTensor
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -84,7 +85,7 @@ def select(root: object, key: str | None, file: ByteSource) -> Contents:
     path = min(found, key=_rank)
     if len(found) > 1:
         others = ", ".join(repr(".".join(other)) for other in found if other != path)
-        logging.getLogger("ts_core.torch").warning(
+        logger("ts_core.torch").warning(
             "%s: reading %r; key= chooses another one of: %s", file.path, ".".join(path), others
         )
     chosen = _contents(root, path, found[path], file)
@@ -175,11 +176,9 @@ def _contents(root: object, path: tuple[str, ...], place: object, file: ByteSour
     }
     unreadable = [(name, value.reason) for name, value in named if isinstance(value, UnreadableTensor)]
     if unreadable:
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable)
-        raise UnsupportedDtypeError(
-            f"{file.path}: these tensors have no dense array; convert them in torch (.to_dense(), .dequantize()) and "
-            f"save again:\n{listed}"
-        )
+        advice = "convert them in torch (.to_dense(), .dequantize()) and save again:"
+        reasons = (f"{name}: {reason}" for name, reason in unreadable)
+        raise UnsupportedDtypeError(listed(f"{file.path}: these tensors have no dense array; {advice}", reasons))
     tensors: Tensors = {}
     for name, value in named:
         if name in tensors:
