@@ -110,10 +110,11 @@ class NpyFiles(LazyTensors):
     def __init__(self, folder: Path, files: Mapping[str, tuple[str, Identity]]) -> None:
         self.path = folder
         self.names = tuple(files)
-        self._folder, self._files = str(folder), files
+        # Where the process goes later on, the files stay where they are.
+        self._folder, self._files = os.path.abspath(folder), files  # noqa: PTH100 - resolves no links
 
     def __reduce__(self) -> tuple[type[NpyFiles], tuple[Path, Mapping[str, tuple[str, Identity]]]]:
-        return NpyFiles, (self.path.absolute(), self._files)
+        return NpyFiles, (Path(self._folder), self._files)
 
     @property
     def files(self) -> tuple[tuple[str, tuple[int, ...]], ...]:

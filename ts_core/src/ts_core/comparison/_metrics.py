@@ -25,7 +25,7 @@ import numpy as np
 from ts_core.comparison import _wide
 from ts_core.comparison._sums import METRICS, Index, Metrics, Sums, Tolerance, larger, scalar, worse
 from ts_core.contract.arrays import Array
-from ts_core.contract.file_map import copy_bytes, release
+from ts_core.contract.file_map import copy_bytes, map_of, release, require_unchanged
 
 __all__ = ["BLOCK", "METRICS", "Metrics", "Sums", "Tolerance", "boxes", "measure", "scalar", "working_dtype"]
 
@@ -68,6 +68,7 @@ def measure(original: Array, target: Array, tolerance: Tolerance, origin: Index 
 
     Raises:
         TypeError: a dtype has no numbers (``working_dtype`` is None).
+        CheckpointError: a file that they are views of was changed in place.
     """
     work = (working_dtype(original.dtype), working_dtype(target.dtype))
     if work[0] is None or work[1] is None:
@@ -365,7 +366,10 @@ def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Arra
     if not original.size:
         return
     large = original.ndim == 1 and original.size > BLOCK
+    files = map_of(original), map_of(target)
     for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
+        require_unchanged(files[0])
+        require_unchanged(files[1])
         x, y = original[box], target[box]
         yield corner, x, y
         if large:

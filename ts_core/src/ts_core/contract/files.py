@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import begin_writeback, prefault, release
-from ts_core.errors import CheckpointError, TsError, WeightMapError
+from ts_core.contract.file_map import begin_writeback, map_of, prefault, release, require_unchanged
+from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError, WeightMapError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,15 +67,22 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
 
     Yields:
         One-dimensional views of bytes, each valid until the next one.
+
+    Raises:
+        CheckpointError: the file that the array is a view of was changed in place.
     """
+    file = map_of(array)
     if not array.flags.c_contiguous:
-        yield from map(raw_bytes, pieces(array))
+        for piece in pieces(array):
+            require_unchanged(file)
+            yield raw_bytes(piece)
         release(array)  # at the end alone: each piece may need all of its pages
         return
     flat = array.reshape(-1)
     count = _BLOCK // array.itemsize
     for start in range(0, flat.size, count):
         block = flat[start : start + count]
+        require_unchanged(file)
         if block.nbytes >= _BUFFER:
             prefault(block)
         yield raw_bytes(block)
@@ -142,13 +149,17 @@ class OutputFile:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what a parser stumbles over in a damaged file into an error that names the file."""
+    """Turn what a parser stumbles over in a file, or the system says of it, into an error that names the file."""
     try:
         yield
     except WeightMapError as problem:  # a transform in the file that is none
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
     except TsError:
         raise
+    except FileNotFoundError as problem:
+        raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror or problem}") from problem
     except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
     except (TypeError, ValueError, SyntaxError, struct.error) as problem:

@@ -85,6 +85,7 @@ class NpzReader:
     def read(self, name: str) -> Array:
         """A view of the mapped file, or of what was unpacked."""
         entry, header = self._entries[name]
+        self._file.require_unchanged()
         array = header.array(self._unpacked(entry))
         array.flags.writeable = False
         return array
