@@ -29,7 +29,7 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
     Raises:
         CheckpointWriteError: a file cannot be written; the temporary files are gone.
     """
-    finals = [path.resolve() for path in paths]
+    finals = [resolved(path) for path in paths]
     # Short names of our own, as a long final name may leave no room for more letters.
     temporaries = [final.with_name(f".ts-{secrets.token_hex(8)}.tmp") for final in finals]
     try:
@@ -57,10 +57,29 @@ def require_space(path: Path, nbytes: int) -> None:
         CheckpointWriteError: the folder is missing, or its file system has less room than that.
     """
     with _explained(path):
-        free = shutil.disk_usage(path.resolve().parent).free
+        free = shutil.disk_usage(resolved(path).parent).free
         if free < nbytes:
             problem = OSError(errno.ENOSPC, f"needs {nbytes / 1e9:.3f} GB, and {free / 1e9:.3f} GB are free")
             raise problem
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in. Raises CheckpointWriteError when there can be none."""
+    with _explained(path):
+        resolved(path).mkdir(parents=True, exist_ok=True)
+
+
+def resolved(path: Path) -> Path:
+    """Where a file really is to be written: symbolic links are followed.
+
+    Raises:
+        CheckpointWriteError: no file can have that name, or its links lead in a circle.
+    """
+    with _explained(path):
+        try:
+            return path.resolve()
+        except (RuntimeError, ValueError) as problem:  # a circle of links; a NUL, or half of a character
+            raise OSError(errno.EINVAL, str(problem)) from problem
 
 
 @contextmanager
@@ -71,7 +90,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        if problem.errno == errno.ENOENT and not path.parent.exists():
+        if problem.errno == errno.ENOENT and not os.path.isdir(path.parent):  # noqa: PTH112 - it does not fail
             reason = f"there is no folder {path.absolute().parent}"
         raise CheckpointWriteError(problem.errno or errno.EIO, f"{path}: cannot be written: {reason}") from problem
 

@@ -35,28 +35,25 @@ def from_json(entry: object, depth: int = 0) -> Transform:
     wanted = {field.name: str(field.type) for field in fields(kind)}
     given = {key: value for key, value in entry.items() if key != "transform"}
     if given.keys() != wanted.keys():
-        raise WeightMapError(
-            f"the transform {name!r} has wrong arguments: it takes {_listed(wanted)}, not {_listed(given)}"
-        )
-    transform: Transform = kind(
-        **{key: _ARGUMENTS[wanted[key]](name, key, value, depth) for key, value in given.items()}
-    )
+        raise _wrong(name, f"it takes {_listed(wanted)}, not {_listed(given)}")
+    read = {key: _ARGUMENTS[wanted[key]](name, key, value, depth) for key, value in given.items()}
+    transform: Transform = kind(**read)
     return transform
+
+
+def _wrong(name: str, reason: str) -> WeightMapError:
+    return WeightMapError(f"the transform {name!r} has wrong arguments: {reason}")
 
 
 def _number(name: str, key: str, value: object, depth: int) -> int:
     if type(value) is not int or not 0 <= value < _MOST:
-        raise WeightMapError(
-            f"the transform {name!r} has wrong arguments: {key} must be a whole number from 0 on, not {_brief(value)}"
-        )
+        raise _wrong(name, f"{key} must be a whole number from 0 on, not {_brief(value)}")
     return value
 
 
 def _numbers(name: str, key: str, value: object, depth: int) -> Shape:
     if not isinstance(value, list | tuple):
-        raise WeightMapError(
-            f"the transform {name!r} has wrong arguments: {key} must be a list of whole numbers from 0 on, not {_brief(value)}"
-        )
+        raise _wrong(name, f"{key} must be a list of whole numbers from 0 on, not {_brief(value)}")
     return tuple(_number(name, key, part, depth) for part in value)
 
 
@@ -66,9 +63,7 @@ def _step(name: str, key: str, value: object, depth: int) -> Transform:
 
 def _steps(name: str, key: str, value: object, depth: int) -> tuple[Transform, ...]:
     if not isinstance(value, list | tuple):
-        raise WeightMapError(
-            f"the transform {name!r} has wrong arguments: {key} must be a list of transforms, not {_brief(value)}"
-        )
+        raise _wrong(name, f"{key} must be a list of transforms, not {_brief(value)}")
     return tuple(from_json(part, depth + 1) for part in value)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from ts_core.commit import replacing
 from ts_core.contract.arrays import Array
+from ts_core.contract.files import reading
 from ts_core.conversion import ConversionReport, transfer
+from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.frameworks import fix_random, gradients
 from ts_core.widget._losses import loss_compare
 
@@ -32,17 +34,29 @@ def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
     """Write an object of lists, dicts, strings and numbers as JSON; the file appears whole or not at all.
 
     Raises:
-        TypeError: JSON has no form for a part of the object.
+        ArgumentTypeError: JSON has no form for a part of the object (a TypeError).
+        ArgumentError: a part of the object holds itself.
         CheckpointWriteError: the file cannot be written (an OSError).
     """
-    text = json.dumps(obj, indent=2, ensure_ascii=False)
+    try:
+        text = json.dumps(obj, indent=2, ensure_ascii=False)
+    except TypeError as problem:
+        raise ArgumentTypeError(f"obj: {problem}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise ArgumentError(f"obj: {problem}") from problem
     with replacing(Path(file)) as (temporary,):
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def object_load(file: str | os.PathLike[str]) -> Any:
-    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str."""
-    return json.loads(Path(file).read_text(encoding="utf-8"))
+    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str.
+
+    Raises:
+        CheckpointNotFoundError: there is no such file (a FileNotFoundError).
+        CheckpointError: it cannot be read, or is no JSON.
+    """
+    with reading(Path(file)):
+        return json.loads(Path(file).read_text(encoding="utf-8"))
 
 
 def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:
