@@ -85,6 +85,13 @@ def test_a_file_of_a_folder_that_is_replaced_or_removed(tmp_path):
             checkpoint[name]
         np.save(tmp_path / "folder" / "w.npy", TENSORS["w"])
     checkpoint = ts.open_checkpoint(tmp_path / "folder")
+    status = (tmp_path / "folder" / "w.npy").stat()
+    np.save(tmp_path / "folder" / "w.npy", TENSORS["w"].view(np.int32))
+    os.utime(
+        tmp_path / "folder" / "w.npy", ns=(status.st_atime_ns, status.st_mtime_ns)
+    )  # in the same tick of the clock
+    with pytest.raises(ts.errors.CheckpointError, match=r"w\.npy.*replaced"):
+        checkpoint["w"]
     (tmp_path / "folder" / "w.npy").unlink()
     with pytest.raises(ts.errors.CheckpointNotFoundError, match=r"w\.npy"):
         checkpoint["w"]

@@ -51,9 +51,10 @@ def must_be_safe(text):
     assert not FAKE.search(text), text
 
 
-@given(st.text(st.characters(codec=None)))
-def test_safe_text_is_one_printable_line(text):
-    shown = safe(text)
+@given(st.text(st.characters(codec=None)), st.sampled_from([1, 1, 100, 5000]))
+def test_safe_text_is_one_printable_line(text, times):
+    shown = safe(text * times)
+    assert len(shown) <= 4096
     assert shown.isprintable()
     assert safe(shown) == shown
     shown.encode()

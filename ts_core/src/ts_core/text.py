@@ -37,12 +37,10 @@ def safe(text: object) -> str:
     """
     if isinstance(text, Lines):
         return text
-    words = str(text)
-    if len(words) > _MOST:
-        words = _cut(_LONG.sub(_shortened, _cut(words, _MOST_LOOKED_AT)), _MOST_IN_ALL)
-    if words.isascii() and words.isprintable():
-        return words
-    return _SUSPECT.sub(lambda found: _escaped(found[0]), words)
+    words = _cut(str(text), _MOST_LOOKED_AT)
+    if not (words.isascii() and words.isprintable()):
+        words = _SUSPECT.sub(lambda found: _escaped(found[0]), words)
+    return words if len(words) <= _MOST else _cut(_LONG.sub(_shortened, words), _MOST_IN_ALL)
 
 
 def lines(*parts: object) -> Lines:

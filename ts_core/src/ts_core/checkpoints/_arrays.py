@@ -149,7 +149,12 @@ class NpyFiles(LazyTensors):
             UnsafeCheckpointError: it holds pickled objects, which are not read.
         """
         with _Opened(*self._place(name)) as file:
-            return file.array()
+            array = file.array()
+            index: CheckpointIndex | None = self.__dict__.get("index")  # if it was asked for
+            told = array if index is None else index[name]
+            if (array.shape, array.dtype) != (told.shape, told.dtype):  # sooner than the clock of the file system ticks
+                raise file.replaced()
+            return array
 
     def renamed(self, names: Mapping[str, str]) -> NpyFiles:
         """The same files under other names. Args: names: new name → old name."""
@@ -194,7 +199,7 @@ class _Opened:
     def _read_header(self, identity: Identity | None) -> None:
         status = os.fstat(self._file.fileno())
         if identity not in (None, identity_of(status)):
-            raise self._replaced()
+            raise self.replaced()
         self._size = status.st_size
         self._head = self._file.read(self._size if self._size < _MAPPED else MAX_HEADER) or b""
         self.header = read_header(self._head, self.path)
@@ -217,10 +222,11 @@ class _Opened:
     def _mapped(self) -> memoryview:
         data, file = map_file(self.path)
         if file.identity[1:] != identity_of(os.fstat(self._file.fileno())):
-            raise self._replaced()
+            raise self.replaced()
         return data
 
-    def _replaced(self) -> CheckpointError:
+    def replaced(self) -> CheckpointError:
+        """The error for another file than the one that was opened at first."""
         return CheckpointError(f"{self.path}: the file was replaced since it was opened; open it again")
 
     def __enter__(self) -> _Opened:
