@@ -241,3 +241,19 @@ def test_every_command(make, folder, monkeypatch):
             cli.main()
         assert left.value.code == 2, words
         assert "ts: " in shown.getvalue(), words
+
+
+@pytest.mark.parametrize("given", [5, None, b"x.npz", 1.5, ["x.npz"], object(), ""])
+def test_what_is_no_path(given, folder, monkeypatch):
+    """Some verbs take more than paths; none of them has a raw exception for it."""
+    monkeypatch.chdir(folder)
+    may_be_left_out = ("to_", "get_weight_map", "compare map", "convert target", "convert map", "transfer map")
+    for name, action in {**reading(given, folder), **writing(given, folder)}.items():
+        if "text" in name or (given is None and name.startswith((*may_be_left_out, "compare_npy_dir"))):
+            continue
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                action()
+            except TsError:
+                continue
+        pytest.fail(f"{name}: it took {given!r}")

@@ -15,7 +15,7 @@ from ts_core.checkpoints._formats import Files, format_of, known_formats, open_f
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_path, parse_size, shard_paths, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
-from ts_core.contract.files import reading
+from ts_core.contract.files import path_of, reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.readers import CheckpointReader, LazyTensors
@@ -148,14 +148,14 @@ def open_checkpoint(
         ArgumentError: `strip_prefix` fits no name, or makes two names equal; `key` is given for a format that has no
             nested state dicts, or leads nowhere.
     """
-    place = Path(path)
+    place = path_of(path)
     with reading(place):
         return _opened(place, OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
 
 
 def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
     """As :func:`open_checkpoint`, but no file of a folder of ``.npy`` files is opened: see :class:`NpyFiles`."""
-    place = Path(path)
+    place = path_of(path)
     with reading(place):
         return _opened_lazily(place, options)
 

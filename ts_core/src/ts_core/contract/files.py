@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from ts_core.contract.file_map import begin_writeback, map_of, prefault, release, require_unchanged
-from ts_core.errors import CheckpointError, CheckpointNotFoundError, TsError, WeightMapError
+from ts_core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    TsError,
+    WeightMapError,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -145,6 +153,20 @@ class OutputFile:
         """Close the file; after a failure to write it, what was gathered is of no use and fails again."""
         with suppress(OSError):
             self._file.close()
+
+
+def path_of(given: object, parameter: str = "path") -> Path:
+    """The path that a caller gave as this parameter.
+
+    Raises:
+        ArgumentTypeError: it is neither a str nor an os.PathLike of str.
+        ArgumentError: it is empty, which would be the current folder.
+    """
+    if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
+        raise ArgumentTypeError(f"{parameter} must be a path, not {type(given).__name__}")
+    if not os.fspath(given):
+        raise ArgumentError(f"{parameter} is empty")
+    return Path(given)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
 from ts_core.contract.arrays import Array
 from ts_core.contract.byte_sources import release
 from ts_core.contract.dtypes import dtype_name, dtype_of
-from ts_core.contract.files import RELEASED, pieces
+from ts_core.contract.files import RELEASED, path_of, pieces
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
@@ -94,7 +94,7 @@ def convert(
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
     if to is not None:
         framework_called(to)
-    place = Path(destination)
+    place = path_of(destination, "destination")
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
         passing = _Passing(tensors)
@@ -154,7 +154,7 @@ def save_checkpoint(
         UnsupportedDtypeError: the format cannot hold a dtype or shape; nothing was written.
         CheckpointWriteError: no room, no permission.
     """
-    place = Path(path)
+    place = path_of(path)
     dropped = write_checkpoint(
         open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
     )

@@ -7,14 +7,13 @@ import json
 import os
 import reprlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ts_core.commit import replacing
-from ts_core.contract.files import unique_keys
+from ts_core.contract.files import path_of, unique_keys
 from ts_core.contract.transform_files import from_json
 from ts_core.contract.transforms import InsertAxis, Transform
-from ts_core.errors import CheckpointWriteError, WeightMapError, WeightMapNotFoundError
+from ts_core.errors import CheckpointWriteError, TsError, WeightMapError, WeightMapNotFoundError
 from ts_core.mapping._nouns import ERROR, HARMLESS, LEFT_OUT, MapEntry, Unmatched
 
 Pair = tuple[dict[str, Any], dict[str, Any]]
@@ -98,7 +97,7 @@ def _read_value(name: str, value: Any) -> tuple[tuple[str, ...], Transform | Non
 
 def write(path: str | os.PathLike[str], pair: Pair) -> None:
     """Write a pair as JSON, whole or not at all. Raises WeightMapError when the file cannot be written."""
-    path = Path(path)
+    path = path_of(path)
     folder = path.absolute().parent
     if not os.path.isdir(folder):  # noqa: PTH112 - it does not fail
         raise WeightMapError(f"cannot write the weight map {path}: there is no folder {folder}")
@@ -121,11 +120,13 @@ def read(path: str | os.PathLike[str]) -> list[Any]:
         WeightMapError: the file cannot be read, is not JSON, or not of the form ``[name_map, value_map]``.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = path_of(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as problem:
         raise WeightMapNotFoundError(f"there is no weight map {path}; {_MAKE_ONE}") from problem
     except UnicodeDecodeError as problem:
         raise WeightMapError(f"{path} cannot be read as a weight map: it is no text; {_MAKE_ONE}") from problem
+    except TsError:
+        raise
     except (OSError, ValueError) as problem:  # a folder, no permission, a null byte in the name
         reason = getattr(problem, "strerror", None) or problem
         raise WeightMapError(f"{path} cannot be read as a weight map: {reason}; {_MAKE_ONE}") from problem

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ts_core.commit import replacing
+from ts_core.contract.files import path_of
 from ts_core.errors import ArgumentError, FrameworkMissingError
 from ts_core.text import escaped_json, safe
 
@@ -239,6 +240,6 @@ def write_text(path: StrPath, text: str) -> None:
 
 def require_folder(path: StrPath, subject: str) -> None:
     """Raise ArgumentError, a sentence about `subject`, unless the folder that `path` is to be written to exists."""
-    folder = Path(path).absolute().parent
+    folder = path_of(path).absolute().parent
     if not os.path.isdir(folder):  # noqa: PTH112 - it does not fail
         raise ArgumentError(f"{subject}: there is no folder {folder}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from ts_core.commit import replacing
 from ts_core.contract.arrays import Array
-from ts_core.contract.files import reading
+from ts_core.contract.files import path_of, reading
 from ts_core.conversion import ConversionReport, transfer
 from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.frameworks import fix_random, gradients
@@ -44,7 +43,7 @@ def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
         raise ArgumentTypeError(f"obj: {problem}") from problem
     except (ValueError, RecursionError) as problem:
         raise ArgumentError(f"obj: {problem}") from problem
-    with replacing(Path(file)) as (temporary,):
+    with replacing(path_of(file, "file")) as (temporary,):
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
@@ -55,8 +54,9 @@ def object_load(file: str | os.PathLike[str]) -> Any:
         CheckpointNotFoundError: there is no such file (a FileNotFoundError).
         CheckpointError: it cannot be read, or is no JSON.
     """
-    with reading(Path(file)):
-        return json.loads(Path(file).read_text(encoding="utf-8"))
+    path = path_of(file, "file")
+    with reading(path):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:
