@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import reprlib
 import struct
 import tarfile
 import tempfile
@@ -69,7 +70,7 @@ def use_checkpoint(path: Path, number: int) -> None:
         for key, value in checkpoint.metadata.items():
             if not isinstance(key, str):
                 raise BrokenPromiseError(f"metadata has the key {key!r}")
-            repr(value)
+            reprlib.repr(value)
         if number % 50 == 0:
             with _only_our_errors(None):
                 ts.compare(checkpoint, ARRAYS, workers=1)

@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -249,12 +250,22 @@ def npy_folder(folder: Path, *, bare: bool = True) -> NpyFiles:
         bare: name the tensors like their files without ``.npy``, as ``ts.open_checkpoint`` does.
     """
     with os.scandir(folder) as entries:
-        found = {
-            entry.name.removesuffix(SUFFIX) if bare else entry.name: (entry.name, identity_of(os.stat(entry.path)))  # noqa: PTH116 - pathlib costs more
-            for entry in entries
-            if entry.name.endswith(SUFFIX) and entry.is_file()
-        }
+        identities = {entry.name: _identity(entry.path) for entry in entries if entry.name.endswith(SUFFIX)}
+    found = {
+        name.removesuffix(SUFFIX) if bare else name: (name, identity)
+        for name, identity in identities.items()
+        if identity is not None
+    }
     return NpyFiles(folder, {name: found[name] for name in sorted(found, key=saved_order)})
+
+
+def _identity(path: str) -> Identity | None:
+    """That of a regular file, None for anything else. A link that leads nowhere is one that cannot be read."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib costs more
+    except OSError:
+        return 0, 0, 0
+    return identity_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def npy_file(path: Path) -> NpyFiles:

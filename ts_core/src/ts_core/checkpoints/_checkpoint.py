@@ -19,7 +19,7 @@ from ts_core.contract.files import path_of, reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.readers import CheckpointReader, LazyTensors
-from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError
+from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, CheckpointNotFoundError, TsError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -112,6 +112,8 @@ def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str
 
 def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:
     """Each name without the prefix → the name. Raises ArgumentError: see :func:`open_checkpoint`."""
+    if not isinstance(prefix, str):
+        raise ArgumentTypeError(f"strip_prefix must be a str, not {type(prefix).__name__}")
     short = {name.removeprefix(prefix): name for name in names}
     if len(short) < len(names):
         raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")

@@ -21,7 +21,7 @@ from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import ArgumentError, WeightMapError
+from ts_core.errors import ArgumentError, ArgumentTypeError, WeightMapError
 from ts_core.frameworks import framework_called
 from ts_core.log import LOGGER
 from ts_core.mapping import WeightMap
@@ -155,6 +155,8 @@ def save_checkpoint(
         CheckpointWriteError: no room, no permission.
     """
     place = path_of(path)
+    if not isinstance(metadata, Mapping | None) or not all(isinstance(name, str) for name in metadata or ()):
+        raise ArgumentTypeError("metadata must be a dict whose keys are str")
     dropped = write_checkpoint(
         open_source(tensors), place, format=format, max_shard_size=max_shard_size, metadata=metadata
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -279,8 +280,17 @@ class WeightMap(Tabular[MapRow]):
             prefix: put before every name afterwards, with a dot between.
 
         Raises:
+            ArgumentTypeError: `rename` is neither of these.
             WeightMapError: two names became one.
         """
+        if (
+            rename is not None
+            and not callable(rename)
+            and not (
+                isinstance(rename, Mapping) and all(isinstance(name, str) for pair in rename.items() for name in pair)
+            )
+        ):
+            raise ArgumentTypeError(f"rename must be a dict of prefixes or a function, not {reprlib.repr(rename)}")
         change = rename if callable(rename) else prefix_changer(rename or {})
         front = f"{prefix}." if prefix else ""
         return self.replaced(
