@@ -54,9 +54,7 @@ def try_one(target: Target, path: Path, content: bytes, number: int) -> str | No
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     signal.setitimer(signal.ITIMER_VIRTUAL, _SLOW)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            target.use(path, number)
+        target.use(path, number)
     except BaseException:
         return traceback.format_exc()
     finally:
@@ -72,6 +70,7 @@ def _too_slow(signal: int, frame: FrameType | None) -> None:
 def _work(pipe: Connection, seed: str, folder: Path) -> None:
     """Take turns of (target, first number, seconds); tell the number that begins, and what was found with its file."""
     signal.signal(signal.SIGVTALRM, _too_slow)
+    warnings.simplefilter("ignore")
     seeds: dict[str, list[bytes]] = {}
     prepare(folder)
     while turn := pipe.recv():
