@@ -4,6 +4,7 @@ import itertools
 import json
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,16 @@ def test_an_integer_against_a_floating_number(left, right, swapped):
         sums = measure(x, y, Tolerance(0, atol))
         assert sums.unequal == sum(distance > 0 for distance in distances)
         assert sums.close == sum(distance <= Fraction(atol) for distance in distances), atol
+
+
+@pytest.mark.parametrize("dtype", ["int4", "uint4", "bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_an_integer_against_a_number_of_few_bits(dtype):
+    small = np.array([0, 1, 2, 3], np.float32).astype(getattr(ml_dtypes, dtype))
+    large = np.array([2**53 + 1, 1, 2**60 + 3, 2], np.int64)
+    for x, y in ((large, small), (small, large)):
+        sums = measure(x, y, Tolerance(0, 2**53))
+        assert (sums.unequal, sums.close, sums.max_abs) == (3, 2, 2**60 + 1)
+        assert sums.worst == (2,)
 
 
 def test_nan_and_infinity_beside_large_integers():

@@ -117,7 +117,8 @@ class _Block:
     def differences(self) -> tuple[Array, Array]:
         """``|original - target|``, and what these leave out of it where integers are so large that they have to."""
         if self.rounded:
-            return _wide.difference(self.x.reshape(-1), self.y.reshape(-1))
+            sides = (self.original, self.x), (self.target, self.y)
+            return _wide.difference(*(raw.reshape(-1) if _wide.is_wide(raw.dtype) else cast for cast, raw in sides))
         return np.abs(self.original - self.target), _NO_REST
 
 
