@@ -100,9 +100,17 @@ class _only_our_errors:  # noqa: N801 - it reads as a word
         words = str(problem)
         if self._path is not None and self._path.name not in words and self._path.parent.name not in words:
             raise BrokenPromiseError(f"the error does not name the file: {words}") from problem
+        cause = problem.__cause__  # which Python shows when nobody catches the error
+        if cause is not None and not isinstance(cause, ts.errors.TsError) and safe(cause) != _cut_off(str(cause)):
+            raise BrokenPromiseError(f"the cause is not safe to show: {str(cause)!r:.300}") from problem
         if len(words) > 100_000 or (safe(words) != words and not isinstance(problem.args[0], Lines)):
             raise BrokenPromiseError(f"the error is not safe to show: {words!r:.300}") from problem
         return True
+
+
+def _cut_off(words: str) -> str:
+    """The words, as if they were safe: without what is only too long."""
+    return words if len(words) <= 512 else safe(words)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -13,14 +13,14 @@ import warnings
 from ts_core.text import safe
 
 
-class _Told(Exception):  # noqa: N818 - of warnings as well
+class Told(Exception):  # noqa: N818 - of warnings as well
     """What a user is told: its message is safe to show."""
 
     def __str__(self) -> str:
         return safe(self.args[0] if len(self.args) == 1 else super().__str__())
 
 
-class TsError(_Told):
+class TsError(Told):
     """Base of every exception that this package raises on purpose."""
 
 
@@ -103,23 +103,23 @@ class PluginError(TsError, RuntimeError):
     """A plug-in does not keep the contract; it is ignored and reported."""
 
 
-class CaptureWarning(_Told, UserWarning):
+class CaptureWarning(Told, UserWarning):
     """Something was to be captured that will not come: the gradient of a tensor that has none."""
 
 
-class PluginWarning(_Told, UserWarning):
+class PluginWarning(Told, UserWarning):
     """A plug-in is broken or in conflict with another; the others still work."""
 
 
-class ComparisonWarning(_Told, UserWarning):
+class ComparisonWarning(Told, UserWarning):
     """A comparison was not quite what was asked for: a key of ``tolerances`` that fits no pair."""
 
 
-class WorkerWarning(_Told, RuntimeWarning):
+class WorkerWarning(Told, RuntimeWarning):
     """Processes that shared the work were lost, perhaps for want of memory; it was done without them."""
 
 
-class WeightMapWarning(_Told, UserWarning):
+class WeightMapWarning(Told, UserWarning):
     """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""
 
 

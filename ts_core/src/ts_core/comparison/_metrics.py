@@ -367,10 +367,11 @@ def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Arra
     if not original.size:
         return
     large = original.ndim == 1 and original.size > BLOCK
-    files = map_of(original), map_of(target)
+    # What fits into one block was read a moment ago, and the file was looked at then.
+    files = [map_of(array) for array in (original, target) if original.size > BLOCK]
     for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
-        require_unchanged(files[0])
-        require_unchanged(files[1])
+        for file in files:
+            require_unchanged(file)
         x, y = original[box], target[box]
         yield corner, x, y
         if large:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ts_core.contract.dtypes import dtype_of, is_native
 from ts_core.contract.files import count_elements
-from ts_core.errors import ArgumentError
+from ts_core.errors import ArgumentError, Told
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -21,7 +21,7 @@ _MAX_KEY_DEPTH = 4
 Builder = Callable[..., object]
 
 
-class MalformedError(ValueError):
+class MalformedError(Told, ValueError):
     """A pickle, or what it describes, is damaged or means something that no checkpoint needs."""
 
 
