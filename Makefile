@@ -3,6 +3,7 @@
 #   make test    every test
 #   make test-jax    the JAX plug-in of examples/ts_jax, in an environment of its own: NumPy 2, no other framework
 #   make lint    ruff and mypy --strict
+#   make fuzz    changed files for every reader, SECONDS=60 of them; fuzzing/README.md
 #   make bench   speed and memory, as ratios against a baseline of the same run
 #   make clean   remove the environment and what was built
 
@@ -17,7 +18,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-warn-script-location
 export GLOG_v ?= 3
 
-.PHONY: demo test test-jax lint bench clean
+.PHONY: demo test test-jax lint fuzz bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/packages.done
@@ -33,6 +34,9 @@ lint: $(VENV)/tools.done
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+fuzz: $(VENV)/tools.done
+	$(PY) -m fuzzing --seconds $(or $(SECONDS),60)
 
 bench: $(VENV)/tools.done
 	$(PY) -m benchmarks $(ONLY)

@@ -25,14 +25,17 @@ def cast(array):
 
 def plain(original, target, tolerance):
     """The contract, in NumPy's own words, without regard to time and memory."""
-    raw_equal = original == target
     x, y = np.atleast_1d(cast(original)), np.atleast_1d(cast(target))
     with np.errstate(all="ignore"):
         close = np.isclose(x, y, tolerance.rtol, tolerance.atol, tolerance.equal_nan)
-        equal = np.atleast_1d(raw_equal) if {original.dtype.kind, target.dtype.kind} <= set("biu") else x == y
+        equal, distance = x == y, np.abs(x - y)
+        if all(array.dtype.kind in "biu" for array in (original, target)):  # without rounding: Python's own integers
+            exact = abs(np.atleast_1d(original).astype(object) - np.atleast_1d(target).astype(object))
+            bound = tolerance.atol + tolerance.rtol * np.abs(y)
+            close, equal, distance = (exact <= bound).astype(bool), (exact == 0).astype(bool), exact.astype(np.float64)
         if tolerance.equal_nan:
             equal = equal | (np.isnan(x) & np.isnan(y))
-        delta = np.abs(x - y)[~equal].astype(np.float64)
+        delta = distance[~equal].astype(np.float64)
         wide = np.result_type(x, y, np.float64)
         a, b = x.astype(wide).ravel(), y.astype(wide).ravel()
         norms = np.sqrt([np.vdot(a, a).real, np.vdot(b, b).real])

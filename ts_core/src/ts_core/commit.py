@@ -90,16 +90,35 @@ def require_space(path: Path, nbytes: int) -> None:
         CheckpointWriteError: the folder is missing, or its file system has less room than that.
     """
     with _explained(path):
-        free = shutil.disk_usage(_final(path).parent).free
+        free = shutil.disk_usage(resolved(path).parent).free
         if free < nbytes:
             problem = OSError(errno.ENOSPC, f"needs {nbytes / 1e9:.3f} GB, and {free / 1e9:.3f} GB are free")
             raise problem
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in. Raises CheckpointWriteError when there can be none."""
+    with _explained(path):
+        resolved(path).mkdir(parents=True, exist_ok=True)
+
+
+def resolved(path: Path) -> Path:
+    """Where a file really is to be written: symbolic links are followed.
+
+    Raises:
+        CheckpointWriteError: no file can have that name, or its links lead in a circle.
+    """
+    with _explained(path):
+        try:
+            return path.resolve()
+        except (RuntimeError, ValueError) as problem:  # a circle of links; a NUL, or half of a character
+            raise OSError(errno.EINVAL, str(problem)) from problem
+
+
 def _final(path: Path) -> Path:
     """Where a path leads: to a regular file, or to nothing yet. Raises OSError for anything else."""
-    status = _status(path)
-    final = path.resolve()
+    final = resolved(path)
+    status = _status(final)
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if status is not None and (not stat.S_ISREG(status.st_mode) or _own_descriptor(path) is not None):

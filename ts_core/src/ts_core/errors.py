@@ -1,7 +1,8 @@
 """The exceptions and warnings a user can meet.
 
 Every exception is a :class:`TsError` and also the built-in exception that a caller would catch without knowing this
-package. A message names the file, parameter or argument concerned, what was wrong with it, and what to do.
+package. A message names the file, parameter or argument concerned, what was wrong with it, and what to do. Whatever it
+quotes from a file, a message is safe to show: see :mod:`ts_core.text`.
 """
 
 from __future__ import annotations
@@ -9,8 +10,17 @@ from __future__ import annotations
 import sys
 import warnings
 
+from ts_core.text import safe
 
-class TsError(Exception):
+
+class Told(Exception):  # noqa: N818 - of warnings as well
+    """What a user is told: its message is safe to show."""
+
+    def __str__(self) -> str:
+        return safe(self.args[0] if len(self.args) == 1 else super().__str__())
+
+
+class TsError(Told):
     """Base of every exception that this package raises on purpose."""
 
 
@@ -58,7 +68,7 @@ class CheckpointWriteError(TsError, OSError):
     """A checkpoint could not be written: no room, no permission. What was there before is still there."""
 
     def __str__(self) -> str:
-        return str(self.strerror)
+        return safe(self.strerror)
 
 
 class WeightMapError(TsError, ValueError):
@@ -93,27 +103,27 @@ class PluginError(TsError, RuntimeError):
     """A plug-in does not keep the contract; it is ignored and reported."""
 
 
-class CaptureWarning(UserWarning):
+class CaptureWarning(Told, UserWarning):
     """Something was to be captured that will not come: the gradient of a tensor that has none."""
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(Told, UserWarning):
     """A plug-in is broken or in conflict with another; the others still work."""
 
 
-class ComparisonWarning(UserWarning):
+class ComparisonWarning(Told, UserWarning):
     """A comparison was not quite what was asked for: a key of ``tolerances`` that fits no pair."""
 
 
-class ConversionWarning(UserWarning):
+class ConversionWarning(Told, UserWarning):
     """Something was moved, and not all of it arrived as it was: metadata, elements that a dtype cannot hold."""
 
 
-class WorkerWarning(RuntimeWarning):
+class WorkerWarning(Told, RuntimeWarning):
     """Processes that shared the work were lost, perhaps for want of memory; it was done without them."""
 
 
-class WeightMapWarning(UserWarning):
+class WeightMapWarning(Told, UserWarning):
     """Weights were moved, and the outputs may differ all the same: biases without a place, or a choice by order."""
 
 

@@ -111,10 +111,11 @@ class NpyFiles(LazyTensors):
     def __init__(self, folder: Path, files: Mapping[str, tuple[str, Identity]]) -> None:
         self.path = folder
         self.names = tuple(files)
-        self._folder, self._files = str(folder), files
+        # Where the process goes later on, the files stay where they are.
+        self._folder, self._files = os.path.abspath(folder), files  # noqa: PTH100 - resolves no links
 
     def __reduce__(self) -> tuple[type[NpyFiles], tuple[Path, Mapping[str, tuple[str, Identity]]]]:
-        return NpyFiles, (self.path.absolute(), self._files)
+        return NpyFiles, (Path(self._folder), self._files)
 
     @property
     def files(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -149,7 +150,12 @@ class NpyFiles(LazyTensors):
             UnsafeCheckpointError: it holds pickled objects, which are not read.
         """
         with _Opened(*self._place(name)) as file:
-            return file.array()
+            array = file.array()
+            index: CheckpointIndex | None = self.__dict__.get("index")  # if it was asked for
+            told = array if index is None else index[name]
+            if (array.shape, array.dtype) != (told.shape, told.dtype):  # sooner than the clock of the file system ticks
+                raise file.replaced()
+            return array
 
     def renamed(self, names: Mapping[str, str]) -> NpyFiles:
         """The same files under other names. Args: names: new name → old name."""
@@ -199,7 +205,7 @@ class _Opened:
     def _read_header(self, identity: Identity | None) -> None:
         status = os.fstat(self._file.fileno())
         if identity not in (None, identity_of(status)):
-            raise self._replaced()
+            raise self.replaced()
         if not stat.S_ISREG(status.st_mode):
             raise CheckpointError(f"{self.path}: it is a pipe or a device, and no file")
         self._size = status.st_size
@@ -224,10 +230,11 @@ class _Opened:
     def _mapped(self) -> memoryview:
         data, file = map_file(self.path)
         if file.identity[1:] != identity_of(os.fstat(self._file.fileno())):
-            raise self._replaced()
+            raise self.replaced()
         return data
 
-    def _replaced(self) -> CheckpointError:
+    def replaced(self) -> CheckpointError:
+        """The error for another file than the one that was opened at first."""
         return CheckpointError(f"{self.path}: the file was replaced since it was opened; open it again")
 
     def __enter__(self) -> _Opened:
@@ -250,12 +257,22 @@ def npy_folder(folder: Path, *, bare: bool = True) -> NpyFiles:
         bare: name the tensors like their files without ``.npy``, as ``ts.open_checkpoint`` does.
     """
     with os.scandir(folder) as entries:
-        found = {
-            entry.name.removesuffix(SUFFIX) if bare else entry.name: (entry.name, identity_of(os.stat(entry.path)))  # noqa: PTH116 - pathlib costs more
-            for entry in entries
-            if entry.name.endswith(SUFFIX) and entry.is_file()
-        }
+        identities = {entry.name: _identity(entry.path) for entry in entries if entry.name.endswith(SUFFIX)}
+    found = {
+        name.removesuffix(SUFFIX) if bare else name: (name, identity)
+        for name, identity in identities.items()
+        if identity is not None
+    }
     return NpyFiles(folder, {name: found[name] for name in sorted(found, key=saved_order)})
+
+
+def _identity(path: str) -> Identity | None:
+    """That of a regular file, None for anything else. A link that leads nowhere is one that cannot be read."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib costs more
+    except OSError:
+        return 0, 0, 0
+    return identity_of(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def npy_file(path: Path) -> NpyFiles:

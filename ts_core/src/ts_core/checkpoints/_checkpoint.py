@@ -16,11 +16,12 @@ from ts_core.checkpoints._replacement import free_shard_paths, journal, standing
 from ts_core.checkpoints._sharded import INDEX_SUFFIX, index_bytes, index_metadata, index_path, parse_size, split
 from ts_core.commit import replacing, require_space
 from ts_core.contract.dtypes import dtype_name
+from ts_core.contract.files import path_of, reading
 from ts_core.contract.formats import Format
 from ts_core.contract.nouns import CheckpointIndex, OpenOptions
 from ts_core.contract.plan import require_shapes
 from ts_core.contract.readers import CheckpointReader, LazyTensors
-from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundError, TsError
+from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError, CheckpointNotFoundError, TsError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -50,7 +51,7 @@ class Checkpoint(LazyTensors):
         self.format = reader.format
         self._folder = Path() if path.is_absolute() else Path.cwd()  # another process may be in another one
         self._options, self._strip_prefix, self._files = options, strip_prefix, files
-        self._reader = reader
+        self._reader, self._closed = reader, False
         self._index = reader.index
         self._names: Mapping[str, str] | None = None
         self._part: Checkpoint | None = None  # that this is the whole of
@@ -63,16 +64,30 @@ class Checkpoint(LazyTensors):
         return self._index
 
     def read(self, name: str) -> Array:
-        """One tensor, read-only."""
-        return self._reader.read(self._names[name] if self._names else name)
+        """One tensor, read-only.
+
+        Raises:
+            CheckpointError: the checkpoint was closed, or its file is damaged, missing or another one by now.
+        """
+        inner = self._inner(name)
+        with reading(self.path):
+            return self._reader.read(inner)
 
     def runs(self, name: str) -> Sequence[Array]:
         """One tensor, in slices if it was written in slices; see :meth:`LazyTensors.runs`."""
-        runs = getattr(self._reader, "runs", None)
-        return runs(self._names[name] if self._names else name) if runs else [self.read(name)]
+        inner, runs = self._inner(name), getattr(self._reader, "runs", None)
+        with reading(self.path):
+            return runs(inner) if runs else [self._reader.read(inner)]
+
+    def _inner(self, name: str) -> str:
+        """What the reader calls a tensor."""
+        if self._closed:
+            raise CheckpointError(f"{self.path}: the checkpoint was closed: open it again to read {name}")
+        return self._names[name] if self._names else self._index[name].name
 
     def close(self) -> None:
         """Let go of the file; arrays that were handed out stay valid."""
+        self._closed = True
         self._reader.close()
 
     @property
@@ -127,6 +142,8 @@ def _stripped(path: Path, index: CheckpointIndex, prefix: str) -> tuple[dict[str
 
 def _without_prefix(path: Path, names: Collection[str], prefix: str) -> dict[str, str]:
     """Each name without the prefix → the name. Raises ArgumentError: see :func:`open_checkpoint`."""
+    if not isinstance(prefix, str):
+        raise ArgumentTypeError(f"strip_prefix must be a str, not {type(prefix).__name__}")
     short = {name.removeprefix(prefix): name for name in names}
     if len(short) < len(names):
         raise ArgumentError(f"{path}: without the prefix {prefix!r} two tensors would have the same name")
@@ -163,12 +180,19 @@ def open_checkpoint(
         ArgumentError: `strip_prefix` fits no name, or makes two names equal; `key` is given for a format that has no
             nested state dicts, or leads nowhere.
     """
-    return _opened(Path(path), OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
+    place = path_of(path)
+    with reading(place):
+        return _opened(place, OpenOptions(key=key, verify=verify, trust_pickle=trust_pickle), strip_prefix)
 
 
 def open_lazily(path: str | os.PathLike[str], **options: Any) -> LazyTensors:
     """As :func:`open_checkpoint`, but no file of a folder of ``.npy`` files is opened: see :class:`NpyFiles`."""
-    place = Path(path)
+    place = path_of(path)
+    with reading(place):
+        return _opened_lazily(place, options)
+
+
+def _opened_lazily(place: Path, options: dict[str, Any]) -> LazyTensors:
     if not place.is_dir() or any(place.glob(f"*{INDEX_SUFFIX}")) or options.get("key"):
         return open_checkpoint(place, **options)
     files, prefix = npy_folder(place), options.get("strip_prefix")

@@ -25,6 +25,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 INDEX_SUFFIX = ".index.json"
 _SIZES = ("total_size", "total_parameters")  # metadata that an index has of its own
+_LONGEST_SIZE = 20  # digits
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -125,7 +126,7 @@ def parse_size(size: int | str) -> int:
     if isinstance(size, str):
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B)\s*", size, re.IGNORECASE)
         unit = _UNITS.get(match[2].upper()) if match else None
-        if match is None or unit is None:
+        if match is None or unit is None or len(match[1]) > _LONGEST_SIZE:
             raise ArgumentError(f"max_shard_size: {size!r} is no size; write it as '5GB', '500MB' or '4GiB'")
         size = int(float(match[1]) * unit)
     if size <= 0:

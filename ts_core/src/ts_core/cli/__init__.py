@@ -15,6 +15,7 @@ import click
 
 from ts_core import __version__
 from ts_core.errors import TsError
+from ts_core.text import safe
 
 
 class _Modules(click.Group):
@@ -37,7 +38,7 @@ def cli() -> None:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"ts: warning: {message}", err=True)
+    click.echo(f"ts: warning: {safe(message)}", err=True)
 
 
 def main() -> None:
@@ -52,6 +53,6 @@ def main() -> None:
         problem.show()
         sys.exit(2)
     except (TsError, OSError) as problem:
-        click.echo(f"ts: {problem}", err=True)
+        click.echo(f"ts: {safe(problem)}", err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

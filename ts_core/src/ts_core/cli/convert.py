@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ts_core.cli._options import assignment, at_most_one
+from ts_core.text import safe
 
 
 @click.command(short_help="Convert a checkpoint to another format or framework.")
@@ -42,5 +43,5 @@ def command(source: str, destination: str, like: str | None, cast: tuple[str, ..
     )
     if not quiet:
         click.echo(report)
-        click.echo(f"Written: {destination}")
+        click.echo(safe(f"Written: {destination}"))
     return 0 if report else 1

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ts_core.reporting import Align, listing
+from ts_core.text import safe
 
 _TENSORS: dict[str, Align] = {"name": "l", "shape": "l", "dtype": "l", "bytes": "r"}
 _SECTIONS: dict[str, Align] = {"section": "l", "kind": "l", "tensors": "r"}
@@ -37,4 +38,4 @@ def command(path: str, **options: Any) -> None:
         for name, reason in checkpoint.index.unreadable.items():
             click.echo(f"{name} has no dense array: {reason}")
         for name, value in checkpoint.metadata.items():
-            click.echo(f"{name}: {brief(value)}")
+            click.echo(safe(f"{name}: {brief(value)}"))

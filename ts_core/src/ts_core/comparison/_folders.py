@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ts_core.checkpoints import NpyFiles, npy_folder, saved_order
 from ts_core.comparison._alignment import align
+from ts_core.contract.files import reading
 from ts_core.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from ts_core.log import user_logger
 
@@ -31,9 +32,10 @@ def saved_files(path: object, parameter: str) -> NpyFiles:
     """
     if not isinstance(path, str | os.PathLike):
         raise ArgumentTypeError(f"{parameter} must be the path of a folder, not {type(path).__name__}")
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - it does not fail
         raise ArgumentError(f"{parameter}: there is no folder {str(path)!r}")
-    return npy_folder(Path(path), bare=False)
+    with reading(Path(path)):
+        return npy_folder(Path(path), bare=False)
 
 
 def check_names(pairs: object) -> list[NamePair]:

@@ -4,6 +4,7 @@ Both arrays are first cast as ``numpy.isclose`` would see them: float16, bfloat1
 integers to float64; float32, float64 and complex stay. A block goes one of two ways. :func:`_plain` holds the textbook
 formulas, for every dtype and every value. :func:`_fast` takes real, finite blocks: it writes into scratch memory that
 the thread keeps, and leaves out what a bound already decides, as when even the largest difference is within ``atol``.
+Integers that float64 would round are subtracted before the cast, exactly.
 
 A result over one part of an array is a :class:`Sums`, and the sums of parts add up, so that threads or processes may
 share a large array. A new metric adds its share of a block in :func:`_whichever_way`, or faster in both ways.
@@ -21,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.comparison import _wide
 from ts_core.comparison._sums import METRICS, Index, Metrics, Sums, Tolerance, larger, scalar, worse
 from ts_core.contract.arrays import Array
-from ts_core.contract.file_map import copy_bytes, release
+from ts_core.contract.file_map import copy_bytes, map_of, release, require_unchanged
 
 __all__ = ["BLOCK", "METRICS", "Metrics", "Sums", "Tolerance", "boxes", "measure", "scalar", "working_dtype"]
 
@@ -32,6 +34,7 @@ BLOCK = 262_144  # elements: measured; smaller ones spend the time between the c
 # same way, as with one large element among many equal small ones; twice as many elements, twice the error.
 _DOT = 512
 _ONES = {char: np.ones((_DOT, 1), char) for char in "fd"}
+_NO_REST = np.zeros(())
 _ROUNDED = 1 - 1e-6  # a ratio of float32 that is below a limit by more than this is so before rounding too
 
 
@@ -65,6 +68,7 @@ def measure(original: Array, target: Array, tolerance: Tolerance, origin: Index 
 
     Raises:
         TypeError: a dtype has no numbers (``working_dtype`` is None).
+        CheckpointError: a file that they are views of was changed in place.
     """
     work = (working_dtype(original.dtype), working_dtype(target.dtype))
     if work[0] is None or work[1] is None:
@@ -73,16 +77,14 @@ def measure(original: Array, target: Array, tolerance: Tolerance, origin: Index 
     flat = original.flags.c_contiguous and target.flags.c_contiguous
     if flat:
         original, target = original.reshape(-1), target.reshape(-1)
-    kinds, widths = {original.dtype.kind, target.dtype.kind}, {original.dtype.itemsize, target.dtype.itemsize}
-    # Beyond 2**53, float64 cannot tell neighbouring integers apart: whether they are equal is asked before the cast.
-    wide = kinds <= {"i", "u"} and 8 in widths
-    fast = not wide and {work[0].char, work[1].char} <= {"f", "d"}
+    wide = _wide.is_wide(original.dtype), _wide.is_wide(target.dtype)
+    fast = {work[0].char, work[1].char} <= {"f", "d"}
     sums, scratch = Sums(), _scratch(work[0], work[1])
     with np.errstate(all="ignore"):
         for corner, x, y in _blocks(original, target):
-            equal = np.equal(x, y).reshape(-1) if wide else None
-            block = _Block(_load(x, scratch.original), _load(y, scratch.target), equal, corner, x.shape)
-            if not (fast and _fast(sums, block, tolerance, scratch)):
+            block = _Block(_load(x, scratch.original), _load(y, scratch.target), x, y, corner)
+            block.rounded = (wide[0] and not _wide.fits(block.original)) or (wide[1] and not _wide.fits(block.target))
+            if block.rounded or not (fast and _fast(sums, block, tolerance, scratch)):
                 _plain(sums, block, tolerance)
             _whichever_way(sums, block)
     if sums.worst is not None:
@@ -93,18 +95,31 @@ def measure(original: Array, target: Array, tolerance: Tolerance, origin: Index 
 
 @dataclass(slots=True)
 class _Block:
-    """Corresponding blocks of both arrays, cast and flattened; `corner` and `shape` say where they were."""
+    """Corresponding blocks of both arrays, cast and flattened; as they were; and where they begin.
+
+    `rounded` says that the cast made other numbers of some integers.
+    """
 
     original: Array
     target: Array
-    equal: Array | None
+    x: Array
+    y: Array
     corner: Index
-    shape: Index
+    rounded: bool = False
 
     def offer(self, sums: Sums, difference: float, position: int) -> None:
         """Let an element of the block be the worst."""
-        index = _moved(self.corner, _unravel(position, self.shape))
-        sums.offer(difference, index, self.original[position].item(), self.target[position].item())
+        place = _unravel(position, self.x.shape)
+        sides = (self.original, self.x), (self.target, self.y)
+        values = (raw[place] if raw.dtype.kind in "biu" else cast[position] for cast, raw in sides)
+        sums.offer(difference, _moved(self.corner, place), *(value.item() for value in values))
+
+    def differences(self) -> tuple[Array, Array]:
+        """``|original - target|``, and what these leave out of it where integers are so large that they have to."""
+        if self.rounded:
+            sides = (self.original, self.x), (self.target, self.y)
+            return _wide.difference(*(raw.reshape(-1) if _wide.is_wide(raw.dtype) else cast for cast, raw in sides))
+        return np.abs(self.original - self.target), _NO_REST
 
 
 def _unravel(position: int, shape: Index) -> Index:
@@ -125,13 +140,17 @@ def _plain(sums: Sums, block: _Block, tolerance: Tolerance) -> None:
     x, y = block.original, block.target
     nan_x, nan_y = np.isnan(x), np.isnan(y)
     finite = np.isfinite(x) & np.isfinite(y)
-    equal = x == y if block.equal is None else block.equal
+    difference, rest = block.differences()
+    equal = difference == 0 if block.rounded else x == y
     if tolerance.equal_nan:
         equal = equal | (nan_x & nan_y)
     magnitude = np.abs(y)
-    difference = np.where(equal, 0, np.abs(x - y))
+    difference = np.where(equal, 0, difference)
     relative = tolerance.rtol * magnitude
-    close = ((difference <= tolerance.atol + relative) & finite) | equal
+    # Where a rest decides, the subtraction has no rounding, as the two are close together.
+    bound = tolerance.atol + relative
+    within = difference - bound + rest <= 0 if block.rounded else difference <= bound
+    close = (within & finite) | equal
 
     sums.close += int(np.count_nonzero(close))
     sums.unequal += x.size - int(np.count_nonzero(equal))
@@ -150,7 +169,11 @@ def _plain(sums: Sums, block: _Block, tolerance: Tolerance) -> None:
 
     if not equal.all():
         position = int(np.argmax(np.where(equal, -1, difference)))  # the first NaN, if there is one
-        block.offer(sums, float(difference[position]), position)
+        largest = float(difference[position])
+        if block.rounded:
+            position, largest = _wide.first_largest(difference, rest, position)
+            difference = np.where(rest > 0, np.nextafter(difference, np.inf), difference)  # enough
+        block.offer(sums, largest, position)
         excess = np.where(finite, difference - relative, np.where(close, 0, np.inf))
         sums.excess = larger(sums.excess, float(excess.max()))
         comparable = ~equal & (magnitude != 0)
@@ -344,7 +367,11 @@ def _blocks(original: Array, target: Array) -> Iterator[tuple[Index, Array, Arra
     if not original.size:
         return
     large = original.ndim == 1 and original.size > BLOCK
+    # What fits into one block was read a moment ago, and the file was looked at then.
+    files = [map_of(array) for array in (original, target) if original.size > BLOCK]
     for corner, box in boxes(original.shape, BLOCK, (fastest_axis(original), fastest_axis(target))):
+        for file in files:
+            require_unchanged(file)
         x, y = original[box], target[box]
         yield corner, x, y
         if large:

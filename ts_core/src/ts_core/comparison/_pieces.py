@@ -240,7 +240,7 @@ def _compare_piece(piece: Piece, seen: list[Array]) -> Outcome:
         return replace(outcome, status=Status.DTYPE, detail=f"{dtypes[0]} against {dtypes[1]}")
     try:
         sums = measure(original, target, tolerance, piece.corner)
-    except OSError as problem:  # it is only now that most of a file is read
+    except (OSError, TsError) as problem:  # it is only now that most of a file is read
         return replace(outcome, detail=_reason(problem))
     return replace(outcome, sums=sums, working=np.result_type(work[0], work[1]))
 

@@ -14,6 +14,7 @@ from typing import Any
 from ts_core.comparison._metrics import METRICS, Metrics, Tolerance, scalar
 from ts_core.errors import ArgumentError
 from ts_core.reporting import Align, Column, Table, Tabular, short
+from ts_core.text import safe
 
 
 class Status(str, enum.Enum):
@@ -140,7 +141,7 @@ class Report(Tabular[Comparison]):
         return Table(columns, rows).text(color=color)
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self.notes, self.summary])
+        return "\n".join([self.table(), *map(safe, self.notes), self.summary])
 
     def __repr__(self) -> str:
         return f"<Report: {self.summary}>"
@@ -157,7 +158,7 @@ def _worst_in_words(row: Comparison) -> str:
     metrics = row.metrics
     assert metrics is not None
     original, target = scalar(metrics.worst_original), scalar(metrics.worst_target)
-    return f"{row.name}: |Δ| {short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
+    return f"{safe(row.name)}: |Δ| {short(metrics.max_abs)} at {metrics.worst}, {original} vs {target}"
 
 
 def _result(row: Comparison) -> str:

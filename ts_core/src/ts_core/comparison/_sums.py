@@ -106,7 +106,7 @@ class Metrics:
     close: int = _metric(None, "close", percentage, ("size",), place=1, wide=False)
     unequal: int = _metric()
     mean_abs: float = _metric(lambda sums, _: _ratio(sums.abs, sums.unequal), "mean |Δ|", short, place=3, wide=False)
-    max_abs: float = _metric(None, "max |Δ|", short, place=4, wide=False)
+    max_abs: float = _metric(lambda sums, _: float(sums.max_abs), "max |Δ|", short, place=4, wide=False)
     max_rel: float = _metric(None, "max |Δ/target|", short, place=8)
     rmse: float = _metric(lambda sums, _: math.sqrt(_ratio(sums.squares, sums.size)), "RMSE", short, place=9)
     cosine: float = _metric(lambda sums, _: sums.cosine(), "cosine", truncated, place=2, wide=False)
@@ -160,7 +160,7 @@ class Sums:
     nan_target: int = 0
     inf_original: int = 0
     inf_target: int = 0
-    # The worst element: one is offered after the other.
+    # The worst element: one is offered after the other. An int where a float would not tell two of them apart.
     max_abs: float = 0.0
     worst: Index | None = None
     worst_original: Scalar | None = None

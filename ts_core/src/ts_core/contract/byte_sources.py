@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ts_core.contract.file_map import copy_bytes as copy_bytes
-from ts_core.contract.file_map import map_file
+from ts_core.contract.file_map import map_file, require_unchanged
 from ts_core.contract.file_map import place_of as place_of
 from ts_core.contract.file_map import release as release
 from ts_core.errors import CheckpointError, CheckpointNotFoundError
@@ -87,6 +87,9 @@ class ByteSource(ABC):
             release(np.frombuffer(chunk, np.uint8))
         return checksum
 
+    def require_unchanged(self) -> None:  # noqa: B027 - a source may not be able to tell
+        """Raise CheckpointError if the file was cut off or written to since it was opened; as :meth:`array` does."""
+
     def stream(self) -> BinaryIO:
         """The bytes as an open file, for parsers that want one."""
         return io.BufferedReader(_Stream(self))
@@ -119,9 +122,26 @@ class MappedFile(ByteSource):
         except OSError as problem:
             raise CheckpointError(f"{path}: cannot be opened: {problem.strerror}") from problem
         super().__init__(path, file.identity)
+        self._map = file
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def array(
+        self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...] | None = None
+    ) -> Array:
+        """A view of the map. Raises CheckpointError also when the file was changed since it was opened."""
+        require_unchanged(self._map)
+        return super().array(offset, shape, dtype, strides)
+
+    def crc32(self, start: int, stop: int) -> int:
+        """The same, of a file that was not changed meanwhile."""
+        require_unchanged(self._map)
+        return super().crc32(start, stop)
+
+    def require_unchanged(self) -> None:
+        """Ask the system. Raises CheckpointError."""
+        require_unchanged(self._map)
 
     def read(self, start: int, stop: int) -> memoryview:
         """A view of the map."""

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ts_core.errors import CheckpointError
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Identity = tuple[int, int, int, int]
 
@@ -125,6 +127,37 @@ def place_of(array: Array) -> tuple[FileMap, int] | None:
     return (base, _address(array) - base.address) if isinstance(base, FileMap) else None
 
 
+def map_of(array: Array) -> FileMap | None:
+    """The map that an array is a view of, if it is one."""
+    place = place_of(array)
+    return None if place is None else place[0]
+
+
+def require_unchanged(file: FileMap | None) -> None:
+    """Ask the system whether a mapped file is as it was: to look at the map beyond its end would end the process.
+
+    Of a file that another has replaced by rename, or that was removed, the map stays as it is.
+
+    Raises:
+        CheckpointError: it was cut off, or written to, in place.
+    """
+    if file is None:
+        return
+    try:
+        status = os.stat(file.path)  # noqa: PTH116 - pathlib costs more
+    except OSError:
+        return
+    here, there = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns), file.identity
+    if here != there and here[:2] == there[:2]:
+        if here[2] < there[2]:
+            raise _shorter(file)
+        raise CheckpointError(f"{file.path}: the file was changed since it was opened; open it again")
+
+
+def _shorter(file: FileMap) -> CheckpointError:
+    return CheckpointError(f"{file.path}: the file has become shorter since it was opened")
+
+
 def release(*arrays: Array) -> None:
     """Let go of the pages that arrays in mapped files made present; whoever looks again gets them anew.
 
@@ -158,7 +191,8 @@ def copy_bytes(source: Array, target: Array) -> None:
     What lies in a file is read from there: to have its pages mapped as well would take longer than to copy them.
 
     Raises:
-        OSError: the file cannot be read, or has become too short.
+        OSError: the file cannot be read.
+        CheckpointError: it has become too short.
     """
     into, place = target.reshape(-1).view(np.uint8), place_of(source)
     if place is None or not _read(*place, into):
@@ -173,7 +207,7 @@ def _read(file: FileMap, offset: int, into: Array) -> bool:
     while rest:
         count = os.preadv(descriptor.number, [rest], offset)
         if not count:
-            raise OSError(f"{file.path}: the file has become shorter since it was opened")
+            raise _shorter(file)
         rest, offset = rest[count:], offset + count
     return True
 

@@ -14,8 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.file_map import begin_writeback, open_regular, prefault, release
-from ts_core.errors import CheckpointError, TsError, WeightMapError
+from ts_core.contract.file_map import begin_writeback, map_of, open_regular, prefault, release, require_unchanged
+from ts_core.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    TsError,
+    WeightMapError,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -68,15 +75,22 @@ def raw_blocks(array: Array) -> Iterator[memoryview]:
 
     Yields:
         One-dimensional views of bytes, each valid until the next one.
+
+    Raises:
+        CheckpointError: the file that the array is a view of was changed in place.
     """
+    file = map_of(array)
     if not array.flags.c_contiguous:
-        yield from map(raw_bytes, pieces(array))
+        for piece in pieces(array):
+            require_unchanged(file)
+            yield raw_bytes(piece)
         release(array)  # at the end alone: each piece may need all of its pages
         return
     flat = array.reshape(-1)
     count = _BLOCK // array.itemsize
     for start in range(0, flat.size, count):
         block = flat[start : start + count]
+        require_unchanged(file)
         if block.nbytes >= _BUFFER:
             prefault(block)
         yield raw_bytes(block)
@@ -141,20 +155,38 @@ class OutputFile:
             self._file.close()
 
 
+def path_of(given: object, parameter: str = "path") -> Path:
+    """The path that a caller gave as this parameter.
+
+    Raises:
+        ArgumentTypeError: it is neither a str nor an os.PathLike of str.
+        ArgumentError: it is empty, which would be the current folder.
+    """
+    if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
+        raise ArgumentTypeError(f"{parameter} must be a path, not {type(given).__name__}")
+    if not os.fspath(given):
+        raise ArgumentError(f"{parameter} is empty")
+    return Path(given)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what a parser stumbles over in a damaged file into an error that names the file."""
+    """Turn what a parser stumbles over in a file, or the system says of it, into an error that names the file."""
     try:
         yield
     except WeightMapError as problem:  # a transform in the file that is none
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
     except TsError:
         raise
+    except FileNotFoundError as problem:
+        raise CheckpointNotFoundError(f"{path}: there is no such file") from problem
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror or problem}") from problem
     except (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {type(problem).__name__}: {problem}") from problem
     except (TypeError, ValueError, SyntaxError, struct.error) as problem:
         raise CheckpointError(f"{path}: the file is damaged: {problem}") from problem
-    except (OSError, RuntimeError) as problem:  # of a library that parses it (HDF5)
+    except RuntimeError as problem:  # of a library that parses it (HDF5)
         raise CheckpointError(f"{path}: the file cannot be read: {type(problem).__name__}: {problem}") from problem
 
 

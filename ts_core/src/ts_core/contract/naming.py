@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from ts_core.errors import ArgumentError, ArgumentTypeError
+from ts_core.text import safe
 
 Place = tuple[object, ...]
 """The indices and keys that lead to a leaf of a nested container."""
@@ -57,7 +58,7 @@ def leaf_name(base: str, place: Place, suffix: str, dtype: str = "") -> str:
 
 def print_line(name: str) -> str:
     """The line before a tensor that is printed instead of saved."""
-    return f"_TS_SAVE_NAME:{name}"
+    return f"_TS_SAVE_NAME:{safe(name)}"
 
 
 def leaves(data: object, place: Place = ()) -> Iterator[tuple[Place, object]]:

@@ -8,6 +8,8 @@ from itertools import islice
 
 import numpy as np
 
+from ts_core.errors import Told
+
 Builder = Callable[..., object]
 
 _KEY_DEPTH = 8  # of tuples in tuples, as the key of a dictionary
@@ -17,7 +19,7 @@ _AT_LEAST, _EACH = 1 << 18, 16  # steps: of any pickle; and for each of its byte
 _MOST_DIMENSIONS = 64
 
 
-class MalformedError(ValueError):
+class MalformedError(Told, ValueError):
     """A pickle, or what it describes, is damaged or means something that no checkpoint needs."""
 
 

@@ -8,6 +8,7 @@ from ts_core.contract.dtypes import DtypeTable, dtype_name
 from ts_core.contract.files import count_elements
 from ts_core.contract.nouns import CheckpointIndex, TensorInfo
 from ts_core.errors import CheckpointError, UnsupportedDtypeError
+from ts_core.text import listed
 
 _FEW = 8  # dimensions
 _WIDER = {"bfloat16": "float32", "float16": "float32", "uint16": "int32", "uint32": "int64", "uint64": "int64"}
@@ -38,12 +39,10 @@ def require_names(format: str, index: CheckpointIndex, problem: Callable[[str], 
     Raises:
         CheckpointError: it shows every name concerned, and what is wrong with it.
     """
-    lines = [f"  {name!r:.200}: {reason}" for name in index if (reason := _no_text(name) or problem(name))]
-    if lines:
-        raise CheckpointError(
-            f"{format} cannot hold the names of some tensors; nothing was written. Give them other ones:\n"
-            + "\n".join(lines)
-        )
+    found = [f"{name!r:.200}: {reason}" for name in index if (reason := _no_text(name) or problem(name))]
+    if found:
+        advice = "cannot hold the names of some tensors; nothing was written. Give them other ones:"
+        raise CheckpointError(listed(f"{format} {advice}", found))
 
 
 def require_shapes(index: CheckpointIndex) -> None:
@@ -86,14 +85,13 @@ def refuse_tensors(format: str, infos: Iterable[TensorInfo]) -> None:
     refused = list(infos)
     if not refused:
         return
-    lines = [f"  {info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
+    tensors = [f"{info.name}: {dtype_name(info.dtype)} {info.shape}" for info in refused]
     names = sorted({dtype_name(info.dtype) for info in refused})
     casts = {name: wider for name in names if (wider := _wider(name)) is not None}
     options = " ".join(f"--cast {name}={wider}" for name, wider in casts.items())
     advice = f" To store other dtypes: cast={casts!r} (on the command line {options})." if casts else ""
     raise UnsupportedDtypeError(
-        f"{format} cannot hold {', '.join(names)}; nothing was written.{advice} The tensors concerned:\n"
-        + "\n".join(lines)
+        listed(f"{format} cannot hold {', '.join(names)}; nothing was written.{advice} The tensors concerned:", tensors)
     )
 
 

@@ -56,12 +56,12 @@ def write_numbered(name: str, array: Array) -> str:
         with _create(temporary, folder) as file:
             _write(file, array)
         return _publish(temporary, name)
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
+    except (OSError, ValueError) as problem:  # the latter: a NUL in the name, or half of a character
+        reason = getattr(problem, "strerror", None) or str(problem)
         path = os.path.join(folder, f"{stem}_<number>.npy")
-        raise SaveError(problem.errno or errno.EIO, f"cannot save: {reason}", path) from problem
+        raise SaveError(getattr(problem, "errno", None) or errno.EINVAL, f"cannot save: {reason}", path) from problem
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             os.unlink(temporary)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from ts_core.contract.files import count_elements
 from ts_core.errors import WeightMapError
 
 if TYPE_CHECKING:
@@ -21,6 +22,31 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 Shape = tuple[int, ...]
+One = TypeVar("One")
+
+
+def _only(transform: Transform, given: tuple[One, ...]) -> One:
+    """The one array, or shape, that a transform takes."""
+    if len(given) != 1:
+        raise WeightMapError(f"{transform} does not take {len(given)} tensors")
+    return given[0]
+
+
+def _undone(order: tuple[int, ...]) -> tuple[int, ...]:
+    """The order that puts back what this one reordered."""
+    places = range(len(order))
+    if sorted(order) != list(places):
+        raise WeightMapError(f"{list(order)} is no order of {len(order)} things, counted from 0")
+    return tuple(sorted(places, key=order.__getitem__))
+
+
+def _possible(shape: Shape) -> Shape:
+    """The shape, if arrays can have it."""
+    try:
+        count_elements(shape)
+    except ValueError as problem:
+        raise WeightMapError(str(problem)) from problem
+    return shape
 
 
 class Transform:
@@ -58,15 +84,15 @@ class InsertAxis(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """One array with one more axis."""
-        (array,) = arrays
+        array = _only(self, arrays)
         return (array.reshape(self.shapes(array.shape)[0]),)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """One shape with one more axis."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if not 0 <= self.axis <= len(shape):
             raise WeightMapError(f"cannot insert an axis at position {self.axis} into the shape {shape}")
-        return ((*shape[: self.axis], 1, *shape[self.axis :]),)
+        return (_possible((*shape[: self.axis], 1, *shape[self.axis :])),)
 
     def inverse(self) -> Transform:
         """Remove the axis again."""
@@ -82,12 +108,12 @@ class RemoveAxis(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """One array with one axis less."""
-        (array,) = arrays
+        array = _only(self, arrays)
         return (array.reshape(self.shapes(array.shape)[0]),)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """One shape with one axis less."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if not 0 <= self.axis < len(shape) or shape[self.axis] != 1:
             raise WeightMapError(f"cannot remove axis {self.axis} of the shape {shape}: its size is not 1")
         return ((*shape[: self.axis], *shape[self.axis + 1 :]),)
@@ -106,20 +132,20 @@ class Transpose(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """One array with its axes in another order, a view."""
-        (array,) = arrays
+        array = _only(self, arrays)
         self.shapes(array.shape)
         return (array.transpose(self.axes),)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """One shape with its axes in another order."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if sorted(self.axes) != list(range(len(shape))):
             raise WeightMapError(f"cannot order the axes of the shape {shape} as {list(self.axes)}")
         return (tuple(shape[axis] for axis in self.axes),)
 
     def inverse(self) -> Transform:
         """Put the axes back."""
-        return Transpose(tuple(self.axes.index(axis) for axis in range(len(self.axes))))
+        return Transpose(_undone(self.axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +158,15 @@ class Reshape(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """One array of the shape `after`."""
-        (array,) = arrays
+        array = _only(self, arrays)
         return (array.reshape(self.shapes(array.shape)[0]),)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The shape `after`, from exactly the shape `before`."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if tuple(shape) != self.before or prod(self.before) != prod(self.after):
             raise WeightMapError(f"cannot reshape {self.before} to {self.after}: the array has the shape {shape}")
-        return (self.after,)
+        return (_possible(self.after),)
 
     def inverse(self) -> Transform:
         """Back to the shape `before`."""
@@ -157,7 +183,7 @@ class Split(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """The parts, views of the array."""
-        (array,) = arrays
+        array = _only(self, arrays)
         self.shapes(array.shape)
         before = (slice(None),) * self.axis
         stops = list(accumulate(self.sizes))
@@ -165,7 +191,7 @@ class Split(Transform):
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The shapes of the parts."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if not 0 <= self.axis < len(shape) or shape[self.axis] != sum(self.sizes):
             raise WeightMapError(f"cannot split axis {self.axis} of the shape {shape} into {list(self.sizes)}")
         return tuple((*shape[: self.axis], size, *shape[self.axis + 1 :]) for size in self.sizes)
@@ -192,6 +218,8 @@ class Concatenate(Transform):
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The shape of the whole."""
+        if not shapes:
+            raise WeightMapError(f"{self.name} takes arrays to join, not none")
         whole = (*shapes[0][: self.axis], sum(self.sizes), *shapes[0][self.axis + 1 :])
         try:
             fits = Split(self.axis, self.sizes).shapes(whole) == tuple(map(tuple, shapes))
@@ -220,16 +248,17 @@ class ReorderBlocks(Transform):
         """One array with its blocks in another order, a copy."""
         import numpy as np
 
-        (array,) = arrays
+        array = _only(self, arrays)
         self.shapes(array.shape)
         blocks = np.split(array, len(self.order), axis=self.axis)
         return (np.concatenate([blocks[position] for position in self.order], axis=self.axis),)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """The same shape."""
-        (shape,) = shapes
+        shape = _only(self, shapes)
         if (
-            sorted(self.order) != list(range(len(self.order)))
+            not self.order
+            or sorted(self.order) != list(range(len(self.order)))
             or not 0 <= self.axis < len(shape)
             or shape[self.axis] % len(self.order)
         ):
@@ -238,7 +267,7 @@ class ReorderBlocks(Transform):
 
     def inverse(self) -> Transform:
         """Put the blocks back."""
-        return ReorderBlocks(self.axis, tuple(self.order.index(block) for block in range(len(self.order))))
+        return ReorderBlocks(self.axis, _undone(self.order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,15 +310,20 @@ class Each(Transform):
 
     def apply(self, *arrays: Array) -> tuple[Array, ...]:
         """As many arrays, each in the new layout."""
-        return tuple(self.step.apply(array)[0] for array in arrays)
+        return tuple(self._single(self.step.apply(array)) for array in arrays)
 
     def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         """As many shapes, each in the new layout."""
-        return tuple(self.step.shapes(shape)[0] for shape in shapes)
+        return tuple(self._single(self.step.shapes(shape)) for shape in shapes)
 
     def inverse(self) -> Transform:
         """The inverse for each."""
         return Each(self.step.inverse())
+
+    def _single(self, results: tuple[One, ...]) -> One:
+        if len(results) != 1:
+            raise WeightMapError(f"{self} makes {len(results)} tensors of one; it may make one")
+        return results[0]
 
     def to_json(self) -> dict[str, Any]:
         """The one transform."""
@@ -316,26 +350,3 @@ def chain(*transforms: Transform | None) -> Transform | None:
     if len(steps) > 1:
         return Chain(tuple(steps))
     return steps[0] if steps else None
-
-
-def from_json(entry: Mapping[str, Any]) -> Transform:
-    """A transform from the name and arguments in a file. Raises WeightMapError for anything outside the vocabulary."""
-    arguments = dict(entry)
-    name = arguments.pop("transform", None)
-    if not isinstance(name, str) or name not in TRANSFORMS:
-        raise WeightMapError(f"unknown transform {name!r}; a weight map may use: {', '.join(sorted(TRANSFORMS))}")
-    try:
-        return TRANSFORMS[name](**{key: _argument(value) for key, value in arguments.items()})
-    except TypeError as problem:
-        raise WeightMapError(f"the transform {name!r} has wrong arguments {arguments}: {problem}") from problem
-
-
-def _argument(value: Any) -> Any:
-    """An argument as transforms have it: whole numbers, tuples of them, or further transforms."""
-    if isinstance(value, list | tuple):
-        return tuple(_argument(part) for part in value)
-    if isinstance(value, Mapping):
-        return from_json(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value

@@ -13,18 +13,19 @@ from ts_core.checkpoints import format_of, framework_of_format, write_checkpoint
 from ts_core.contract.arrays import Array
 from ts_core.contract.byte_sources import release
 from ts_core.contract.casting import some_counts
-from ts_core.contract.files import RELEASED
+from ts_core.contract.files import RELEASED, path_of
 from ts_core.contract.nouns import CheckpointIndex, OfTheFile
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion._casting import CastTensors
 from ts_core.conversion._left import left_behind, sections_beside, tops_of, without_strays
 from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import ArgumentError, ConversionWarning, WeightMapError
+from ts_core.errors import ArgumentError, ArgumentTypeError, ConversionWarning, WeightMapError
 from ts_core.frameworks import framework_called
 from ts_core.mapping import WeightMap
 from ts_core.mapping import weight_map as make_weight_map
 from ts_core.sources import borrowed, open_source, require_one_model
+from ts_core.text import listed, safe
 
 UNCHANGED = (
     "The names stay unchanged: nothing is translated without to=, target= or weight_map= "
@@ -103,7 +104,7 @@ def convert(
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
     if to is not None:
         framework_called(to)
-    place = Path(destination)
+    place = path_of(destination, "destination")
     chosen = format_of(place, format)
     with borrowed(source, **open_options) as tensors:
         if weight_map is None:
@@ -188,8 +189,10 @@ def save_checkpoint(
     Warns:
         ConversionWarning: the format cannot hold some of the metadata.
     """
-    place, source = Path(path), open_source(tensors)
-    chosen = format_of(place, format)
+    place = path_of(path)
+    if not isinstance(metadata, Mapping | None) or not all(isinstance(name, str) for name in metadata or ()):
+        raise ArgumentTypeError("metadata must be a dict whose keys are str")
+    source, chosen = open_source(tensors), format_of(place, format)
     kept = without_strays(source, chosen, getattr(source, "format", None))
     dropped = write_checkpoint(kept, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
     if missed := _missed(dropped, {**kept.metadata, **(metadata or {})}):
@@ -202,8 +205,8 @@ def _missed(dropped: Iterable[str], metadata: Mapping[str, object]) -> list[str]
 
 
 def _dropped(format: str, names: Iterable[str]) -> str:
-    listed = ", ".join(name or repr(name) for name in names)
-    return f"Metadata that the format {format!r} cannot hold was dropped: {listed}"
+    shown = ", ".join(name or repr(name) for name in names)
+    return f"Metadata that the format {format!r} cannot hold was dropped: {shown}"
 
 
 def _weight_map(
@@ -222,11 +225,11 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
     said = {name for entry in weight_map.entries for name in entry.source}
     said.update(unmatched.name for unmatched in weight_map.unmatched_source)
     said.update(name for ambiguity in weight_map.ambiguous for name in ambiguity.source)
-    problems = [f"  {name}: the weight map does not mention it" for name in source if name not in said]
-    problems += [f"  {line}" for line in refusals(weight_map)]
+    problems = [f"{name}: the weight map does not mention it" for name in source if name not in said]
+    problems += refusals(weight_map)
     if problems:
         raise WeightMapError(
-            f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):\n" + "\n".join(problems)
+            listed(f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):", problems)
         )
 
 
@@ -260,7 +263,6 @@ def _progress(index: CheckpointIndex, path: Path, wanted: bool) -> Iterator[Call
     from tqdm import tqdm
 
     total = sum(info.nbytes for info in index.values())
-    with tqdm(
-        total=total, desc=path.name, unit="B", unit_scale=True, delay=_PROGRESS_AFTER, disable=None if wanted else True
-    ) as bar:
+    options: dict[str, Any] = {"unit": "B", "unit_scale": True, "delay": _PROGRESS_AFTER}
+    with tqdm(total=total, desc=safe(path.name), disable=None if wanted else True, **options) as bar:
         yield bar.update

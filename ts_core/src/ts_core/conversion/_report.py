@@ -17,6 +17,7 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
 from ts_core.mapping import MapEntry, Unmatched
 from ts_core.reporting import Column, Tabular
+from ts_core.text import safe
 
 Shape = tuple[int, ...]
 
@@ -84,7 +85,7 @@ class ConversionReport(Tabular[ConversionRow]):
     _title = "The list of conversion result"
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self.notes])
+        return "\n".join([self.table(), *map(safe, self.notes)])
 
     def _columns(self) -> Sequence[Column[ConversionRow]]:
         source = title_of(self.source_framework or "source")

@@ -12,6 +12,7 @@ from ts_core.errors import WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed, require_one_model
+from ts_core.text import listed
 
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
@@ -79,6 +80,5 @@ def transfer(
 
 
 def _summary(problems: list[str]) -> str:
-    shown = [f"  {line}" for line in problems[:_SHOWN]]
-    more = [f"  ... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    return "\n".join(["the weights do not fit the network, which is unchanged:", *shown, *more])
+    more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return listed("the weights do not fit the network, which is unchanged:", [*problems[:_SHOWN], *more])

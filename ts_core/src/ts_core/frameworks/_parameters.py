@@ -17,6 +17,7 @@ from ts_core.errors import ArgumentTypeError, ConversionWarning, LoadError, NotB
 from ts_core.frameworks._layers import LayerTable, layer_table, layers_by, name_in_files
 from ts_core.frameworks._registry import no_plugin, registry
 from ts_core.frameworks._tensors import to_numpy
+from ts_core.text import listed
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -206,13 +207,12 @@ def _fit(places: Iterable[Parameter], shapes: Mapping[str, Shape]) -> LoadResult
 
 
 def _explain(result: LoadResult) -> str:
-    lines = ["the arrays do not fit the network, which is unchanged:"]
-    lines += [f"  missing: {name}" for name in result.missing]
-    lines += [f"  unexpected: {name}" for name in result.unexpected]
-    lines += [
-        f"  {name}: the network has {ours}, the array {theirs}" for name, (ours, theirs) in result.mismatched.items()
+    problems = [f"missing: {name}" for name in result.missing]
+    problems += [f"unexpected: {name}" for name in result.unexpected]
+    problems += [
+        f"{name}: the network has {ours}, the array {theirs}" for name, (ours, theirs) in result.mismatched.items()
     ]
-    return "\n".join(lines)
+    return listed("the arrays do not fit the network, which is unchanged:", problems)
 
 
 def _not_a_network(given: object) -> ArgumentTypeError:

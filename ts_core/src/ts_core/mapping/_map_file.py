@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ts_core.commit import write_text
-from ts_core.contract.files import read_text, unique_keys
-from ts_core.contract.transforms import InsertAxis, Transform, from_json
-from ts_core.errors import CheckpointWriteError, WeightMapError, WeightMapNotFoundError
+from ts_core.contract.files import path_of, read_text, unique_keys
+from ts_core.contract.transform_files import from_json
+from ts_core.contract.transforms import InsertAxis, Transform
+from ts_core.errors import CheckpointWriteError, TsError, WeightMapError, WeightMapNotFoundError
 from ts_core.mapping._nouns import ERROR, HARMLESS, LEFT_OUT, MapEntry, Unmatched
 
 Pair = tuple[dict[str, Any], dict[str, Any]]
@@ -21,6 +22,7 @@ OLDER_TRANSFORMS = {"troubleshooter.migrator.mapping_relation.weight_adapter.tra
 
 _OPEN = ""  # what a map's file leads to where nobody has decided yet
 _IS_OPEN = "the map leaves its place open: put a name there, or null to leave it out on purpose"
+_brief = reprlib.repr  # of what may be large
 _MAKE_ONE = "`ts map SOURCE -o FILE` and WeightMap.save write one"
 
 
@@ -47,6 +49,8 @@ def from_pair(name_map: Any, value_map: Any) -> tuple[list[MapEntry], list[Unmat
     """
     if not isinstance(name_map, Mapping) or not isinstance(value_map, Mapping):
         raise WeightMapError("a weight map is a pair of dicts: names → names, and names → transforms")
+    if wrong := [name for name in (*name_map, *value_map) if not isinstance(name, str)]:
+        raise WeightMapError(f"the names in a weight map must be str, not {_brief(wrong[0])}")
     stray = [name for name in value_map if name not in name_map]
     if stray:
         raise WeightMapError(f"the weight map changes values of names that it does not map: {', '.join(stray)}")
@@ -65,8 +69,8 @@ def from_pair(name_map: Any, value_map: Any) -> tuple[list[MapEntry], list[Unmat
 
 def _read_target(name: str, target: Any) -> tuple[str, ...]:
     names = (target,) if isinstance(target, str) else tuple(target) if isinstance(target, list | tuple) else ()
-    if not names or not all(isinstance(part, str) for part in names):
-        raise WeightMapError(f"{name!r} must lead to a name, a list of names or null, not to {target!r}")
+    if not names or not all(isinstance(part, str) and part for part in names):
+        raise WeightMapError(f"{name!r} must lead to a name, a list of names or null, not to {_brief(target)}")
     return names
 
 
@@ -76,14 +80,14 @@ def _read_value(name: str, value: Any) -> tuple[tuple[str, ...], Transform | Non
         return (name,), None
     if isinstance(value, str):
         if value not in OLDER_TRANSFORMS:
-            raise WeightMapError(f"{name!r} asks for the function {value!r}, which no weight map may name")
+            raise WeightMapError(f"{name!r} asks for the function {_brief(value)}, which no weight map may name")
         return (name,), OLDER_TRANSFORMS[value]
     if not isinstance(value, Mapping):
-        raise WeightMapError(f"the transform of {name!r} must be an object with its name, not {value!r}")
+        raise WeightMapError(f"the transform of {name!r} must be an object with its name, not {_brief(value)}")
     arguments = dict(value)
     sources = arguments.pop("sources", [name])
-    if not isinstance(sources, list) or not all(isinstance(part, str) for part in sources) or name not in sources:
-        raise WeightMapError(f"the transform of {name!r} must list names as its sources, its own among them")
+    if not isinstance(sources, list) or not all(isinstance(part, str) for part in sources) or sources.count(name) != 1:
+        raise WeightMapError(f"the transform of {name!r} must list names as its sources, its own once among them")
     try:
         return tuple(sources), from_json(arguments)
     except WeightMapError as problem:
@@ -92,9 +96,9 @@ def _read_value(name: str, value: Any) -> tuple[tuple[str, ...], Transform | Non
 
 def write(path: str | os.PathLike[str], pair: Pair) -> None:
     """Write a pair as JSON, whole or not at all. Raises WeightMapError when the file cannot be written."""
-    path = Path(path)
+    path = path_of(path)
     folder = path.absolute().parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - it does not fail
         raise WeightMapError(f"cannot write the weight map {path}: there is no folder {folder}")
     try:
         text = json.dumps(pair, indent=4, ensure_ascii=False)
@@ -115,11 +119,13 @@ def read(path: str | os.PathLike[str]) -> list[Any]:
         WeightMapError: the file cannot be read, is not JSON, or not of the form ``[name_map, value_map]``.
     """
     try:
-        text = read_text(path)
+        text = read_text(path_of(path))
     except FileNotFoundError as problem:
         raise WeightMapNotFoundError(f"there is no weight map {path}; {_MAKE_ONE}") from problem
     except UnicodeDecodeError as problem:
         raise WeightMapError(f"{path} cannot be read as a weight map: it is no text; {_MAKE_ONE}") from problem
+    except TsError:
+        raise
     except (OSError, ValueError) as problem:  # a folder, no permission, a null byte in the name
         reason = getattr(problem, "strerror", None) or problem
         raise WeightMapError(f"{path} cannot be read as a weight map: {reason}; {_MAKE_ONE}") from problem

@@ -105,8 +105,6 @@ def _target_shapes(entry: MapEntry, sources: Sequence[Shape]) -> Sequence[Shape]
         shapes = entry.transform.shapes(*sources) if entry.transform else sources
     except WeightMapError as problem:
         raise WeightMapError(f"{names}: {problem}") from problem
-    except ValueError as problem:  # it unpacks as many shapes as it takes
-        raise WeightMapError(f"{names}: {entry.transform} does not take {len(sources)} tensors") from problem
     if len(shapes) != len(entry.target):
         raise WeightMapError(f"{names}: the map gives {len(shapes)} tensors for {len(entry.target)} names")
     return shapes

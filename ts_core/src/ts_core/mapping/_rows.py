@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from ts_core.mapping._nouns import HARMLESS, Ambiguity, MapEntry, Unmatched
 from ts_core.reporting import Column
+from ts_core.text import lines
 
 MAPPED, AMBIGUOUS = "mapped", "ambiguous"
 
@@ -69,7 +70,7 @@ def one_or_more(names: tuple[str, ...]) -> Names:
 
 
 def _lines(names: Names | None) -> str:
-    return "\n".join(names) if isinstance(names, tuple) else names or ""
+    return lines(*names) if isinstance(names, tuple) else names or ""
 
 
 def _column(key: str, title: str = "") -> Column[MapRow]:

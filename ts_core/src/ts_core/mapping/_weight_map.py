@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._rows import MapRow, one_or_more
 from ts_core.reporting import Column, Table, Tabular
+from ts_core.text import safe
 
 Target = str | tuple[str, ...]
 
@@ -203,7 +205,7 @@ class WeightMap(Tabular[MapRow]):
         return f"<WeightMap: {', '.join(counts)}>"
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self._open_questions(), *self.notes])
+        return "\n".join([self.table(), *map(safe, self._open_questions()), *map(safe, self.notes)])
 
     def table(self) -> str:
         """The entries as a table: names, change of layout, how each was found and how sure it is."""
@@ -278,8 +280,17 @@ class WeightMap(Tabular[MapRow]):
             prefix: put before every name afterwards, with a dot between.
 
         Raises:
+            ArgumentTypeError: `rename` is neither of these.
             WeightMapError: two names became one.
         """
+        if (
+            rename is not None
+            and not callable(rename)
+            and not (
+                isinstance(rename, Mapping) and all(isinstance(name, str) for pair in rename.items() for name in pair)
+            )
+        ):
+            raise ArgumentTypeError(f"rename must be a dict of prefixes or a function, not {reprlib.repr(rename)}")
         change = rename if callable(rename) else prefix_changer(rename or {})
         front = f"{prefix}." if prefix else ""
         return self.replaced(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ts_core.commit import make_folder
 from ts_core.contract.readers import LazyTensors
 from ts_core.conversion import ConversionReport, left_behind, mapped_rows, save_checkpoint, transfer
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError, warn
@@ -171,6 +172,7 @@ def save_net_and_weight_params(
 
     Raises:
         ArgumentError: `net` is not a network of either framework.
+        CheckpointWriteError: the folder or a file cannot be written.
     """
     framework = framework_of(net)
     if framework not in _WEIGHT_FILES:
@@ -180,7 +182,7 @@ def save_net_and_weight_params(
     except ArgumentTypeError as problem:
         raise ArgumentError(f"net: {problem}") from problem
     folder = Path.cwd() if path is None else Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     weights = folder / (weight_params_filename or _WEIGHT_FILES[framework])
     save_checkpoint(tensors, weights, format=framework)
     write_text(folder / f"{framework}_net_architecture.txt", f"{net}\n")

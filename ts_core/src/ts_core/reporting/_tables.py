@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import os
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from ts_core import commit
+from ts_core.contract.files import path_of
 from ts_core.errors import ArgumentError, FrameworkMissingError
+from ts_core.text import escaped_json, safe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 StrPath = str | os.PathLike[str]
 Row = TypeVar("Row")
 Align = Literal["l", "c", "r"]
+
+_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # with one of which a cell begins that is computed
 
 
 @dataclass(frozen=True)
@@ -52,22 +55,26 @@ class Table(Generic[Row]):
     def __init__(self, columns: Iterable[Column[Row]], rows: Iterable[Row], title: str = "") -> None:
         self.columns = tuple(column for column in columns if column.title)
         self.rows = tuple(rows)
-        self.titles = [column.title for column in self.columns]
-        self.title = title
+        self.titles = [safe(column.title) for column in self.columns]
+        self.title = safe(title)
 
     def cells(self) -> Iterator[list[Any]]:
         """What stands in each row."""
         for row in self.rows:
             yield [column.shown(column.value(row)) for column in self.columns]
 
+    def words(self) -> Iterator[list[str]]:
+        """The same, safe to show: a row is one line, unless a column shows :class:`~ts_core.text.Lines`."""
+        return (list(map(safe, cells)) for cells in self.cells())
+
     def text(self, *, color: bool = False) -> str:
         """The table for a terminal; `color` marks false rows."""
         from prettytable import PrettyTable
 
         table = PrettyTable(self.titles, title=self.title or None)
-        for column in self.columns:
-            table.align[column.title] = column.align
-        for row, cells in zip(self.rows, self.cells(), strict=True):
+        for title, column in zip(self.titles, self.columns, strict=True):
+            table.align[title] = column.align
+        for row, cells in zip(self.rows, self.words(), strict=True):
             table.add_row([f"\x1b[31m{cell}\x1b[0m" for cell in cells] if color and not row else cells)
         return str(table.get_string())
 
@@ -88,12 +95,35 @@ def listing(titles: Mapping[str, Align], rows: Iterable[Sequence[Any]]) -> Table
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Rows as CSV, one line each, below a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+    """Rows as CSV, one line each, below a header. A text that a spreadsheet would compute gets a ``'`` in front."""
+    text: list[str] = []
+    writer = csv.writer(_Rows(text))
+    writer.writerow(map(_guarded, header))
+    writer.writerows(map(_guarded, row) for row in rows)
+    return "".join(text)
+
+
+class _Rows:
+    r"""Where rows are written, one at a time, and end in ``\n``: the writer quotes a ``\r`` only if rows end in it."""
+
+    def __init__(self, rows: list[str]) -> None:
+        self._rows = rows
+
+    def write(self, row: str) -> None:
+        self._rows.append(row.removesuffix("\r\n") + "\n")
+
+
+def _guarded(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) and not _is_number(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and text.isprintable()
 
 
 class Tabular(Generic[Row]):
@@ -154,6 +184,8 @@ class Tabular(Generic[Row]):
     def to_csv(self, path: StrPath | None = None) -> str:
         """The rows as CSV, one line each, with a header; written to `path` as well when one is given.
 
+        Names are what they are in the file; a text that a spreadsheet would take for a formula has a ``'`` in front.
+
         Raises:
             ArgumentError: the folder of `path` does not exist.
         """
@@ -172,7 +204,7 @@ class Tabular(Generic[Row]):
         """
         rows = [{key: _json_value(value) for key, value in record.items()} for record in self.to_records()]
         report = {**self._facts(), "rows": rows}
-        return _written(json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False) + "\n", path)
+        return _written(escaped_json(json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)) + "\n", path)
 
     def to_dataframe(self) -> pd.DataFrame:
         """The rows as a pandas DataFrame.
@@ -207,6 +239,6 @@ def write_text(path: StrPath, text: str) -> None:
 
 def require_folder(path: StrPath, subject: str) -> None:
     """Raise ArgumentError, a sentence about `subject`, unless the folder that `path` is to be written to exists."""
-    folder = Path(path).absolute().parent
-    if not folder.is_dir():
+    folder = path_of(path).absolute().parent
+    if not os.path.isdir(folder):  # noqa: PTH112 - it does not fail
         raise ArgumentError(f"{subject}: there is no folder {folder}")

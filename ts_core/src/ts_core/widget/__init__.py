@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from ts_core.commit import write_text
 from ts_core.contract.arrays import Array
-from ts_core.contract.files import read_text
+from ts_core.contract.files import path_of, read_text, reading
 from ts_core.conversion import ConversionReport, transfer
+from ts_core.errors import ArgumentError, ArgumentTypeError
 from ts_core.frameworks import fix_random, gradients
 from ts_core.widget._losses import loss_compare
 
@@ -33,16 +33,29 @@ def object_dump(obj: object, file: str | os.PathLike[str]) -> None:
     """Write an object of lists, dicts, strings and numbers as JSON; the file appears whole or not at all.
 
     Raises:
-        TypeError: JSON has no form for a part of the object.
+        ArgumentTypeError: JSON has no form for a part of the object (a TypeError).
+        ArgumentError: a part of the object holds itself.
         CheckpointWriteError: the file cannot be written (an OSError).
     """
-    text = json.dumps(obj, indent=2, ensure_ascii=False)
-    write_text(Path(file), text)
+    try:
+        text = json.dumps(obj, indent=2, ensure_ascii=False)
+    except TypeError as problem:
+        raise ArgumentTypeError(f"obj: {problem}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise ArgumentError(f"obj: {problem}") from problem
+    write_text(path_of(file, "file"), text)
 
 
 def object_load(file: str | os.PathLike[str]) -> Any:
-    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str."""
-    return json.loads(read_text(file))
+    """What :func:`object_dump` wrote. JSON knows no tuples and no keys but strings: they come back as lists and str.
+
+    Raises:
+        CheckpointNotFoundError: there is no such file (a FileNotFoundError).
+        CheckpointError: it cannot be read, or is no JSON.
+    """
+    path = path_of(file, "file")
+    with reading(path):
+        return json.loads(read_text(path))
 
 
 def load_ms_weight2net(model: object, file: str | os.PathLike[str]) -> ConversionReport:

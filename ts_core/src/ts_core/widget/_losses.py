@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.commit import replacing
+from ts_core.commit import make_folder, replacing
+from ts_core.contract.files import reading
 from ts_core.errors import ArgumentError, ArgumentTypeError, FrameworkMissingError
 from ts_core.log import user_logger
 from ts_core.reporting import csv_text, write_text
@@ -67,7 +68,7 @@ def loss_compare(
         "max relative error": _relative(errors, losses[1][:steps]),
     }
 
-    _FOLDER.mkdir(exist_ok=True)
+    make_folder(_FOLDER)
     for name, found in zip(names, losses, strict=True):
         _write_csv(f"{name}.csv", [("step", "loss"), *enumerate(found.tolist())])
     statistics = [(label, found.max(), found.min(), found.mean()) for label, found in zip(labels, losses, strict=True)]
@@ -89,10 +90,10 @@ def _check(parameter: str, file: object) -> None:
 
 def _losses(parameter: str, file: Mapping[str, Any]) -> Losses:
     tag, path = str(file["loss_tag"]), Path(file["path"])
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - it does not fail
         raise ArgumentError(f"{parameter}: there is no file {path}")
     found, silent = [], 0
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with reading(path), path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             _, tagged, rest = line.partition(tag)
             number = _NUMBER.search(rest)

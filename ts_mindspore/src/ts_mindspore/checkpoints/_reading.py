@@ -7,6 +7,7 @@ bytes. MindSpore itself reads the whole file into memory and parses it there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from ts_mindspore.checkpoints._wire import (
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SUFFIX = ".ckpt"
+_MOST_DIMS = 64  # more than arrays have: a few bytes of the file must not ask for more memory
 _ENCRYPTED = b"\x5e\x3a\x7f"  # bytes 1 to 3 of an encrypted file; byte 0 tells the cipher
 
 
@@ -177,11 +179,13 @@ def _parse_tensor(file: ByteSource, start: int, stop: int) -> _Tensor:
         if number == DIMS and wire == VARINT:
             dims.append(begin)
         elif number == DIMS and wire == BYTES:  # the packed form of the same
-            dims += varints(file.read(begin, end))
+            dims += islice(varints(file.read(begin, end)), _MOST_DIMS)
         elif number == TYPE and wire == BYTES:
             type_name = str(file.read(begin, end), "utf-8")
         elif number == CONTENT and wire == BYTES:
             content = (begin, end)
+        if len(dims) >= _MOST_DIMS:
+            raise ValueError(f"byte {start}: a tensor of {_MOST_DIMS} dimensions or more")
     if type_name is None or content is None:
         raise ValueError(f"byte {start}: a tensor without a {'type' if type_name is None else 'content'}")
     return _Tensor(tuple(dims), type_name, [content])

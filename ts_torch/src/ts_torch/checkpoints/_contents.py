@@ -16,6 +16,7 @@ from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.errors import ArgumentError, NoParametersError, UnsupportedDtypeError
 from ts_core.contract.nouns import Section
 from ts_core.contract.pickles import Global, NumpyArray, Stub, brief
+from ts_core.contract.text import listed
 from ts_torch.checkpoints._graph import Children, Node, entries_of, grow, is_module, is_scalar, kind_of, tensors_in
 from ts_torch.checkpoints._tensors import Leaf, Tensor, UnreadableTensor, as_leaf
 
@@ -331,11 +332,10 @@ def _plain(value: object) -> object:
 def _require_dense(chosen: Mapping[str, Leaf], file: ByteSource) -> None:
     unreadable = [(name, leaf.reason) for name, leaf in chosen.items() if isinstance(leaf, UnreadableTensor)]
     if unreadable:
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in unreadable[:1000])
-        raise UnsupportedDtypeError(
-            f"{file.path}: these tensors have no dense array; convert them in torch (.to_dense(), .dequantize()) and "
-            f"save again, or read the parts that one is made of with key= and its name:\n{listed}"
-        )
+        advice = "convert them in torch (.to_dense(), .dequantize()) and save again"
+        head = f"{file.path}: these tensors have no dense array; {advice}, or read the parts that one is made of"
+        reasons = (f"{name}: {reason}" for name, reason in unreadable[:1000])
+        raise UnsupportedDtypeError(listed(f"{head} with key= and its name:", reasons))
 
 
 def _no_parameters(root: object, sections: tuple[Section, ...], file: ByteSource) -> NoParametersError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-import tarfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ts_core.contract.byte_sources import ByteSource
 from ts_core.contract.files import reading
 from ts_core.contract.pickles import Budget, MalformedError, PickleBytes, brief, load
+from ts_core.contract.tars import read_members
 from ts_torch.checkpoints._builders import BUILDERS
 from ts_torch.checkpoints._tensors import (
     Storage,
@@ -137,20 +137,7 @@ def read_tar(file: ByteSource) -> object:
 
 def _tar_members(file: ByteSource) -> dict[str, tuple[int, int]]:
     """Where each member begins and ends."""
-    members: dict[str, tuple[int, int]] = {}
-    try:
-        with tarfile.open(fileobj=file.stream(), mode="r:") as archive:
-            for member in archive:
-                if not member.isreg() or member.sparse is not None:
-                    raise file.error(f"{member.name}: a link or device in the archive")
-                if member.name in members:
-                    raise file.error(f"{member.name} is there twice")
-                end = member.offset_data + member.size
-                if member.size < 0 or end > len(file):
-                    raise file.error(f"{member.name} reaches past the end of the file")
-                members[member.name] = member.offset_data, end
-    except (tarfile.TarError, OSError) as problem:
-        raise file.error(f"the tar archive is damaged: {problem}") from problem
+    members = read_members(file)
     absent = {"storages", "tensors", "pickle"} - members.keys()
     if absent:
         raise file.error(f"a tar archive without {', '.join(sorted(absent))}: it was not written by torch")

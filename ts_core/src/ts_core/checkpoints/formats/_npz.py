@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ts_core.errors import CheckpointError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _npy: Any = np.lib.format  # its functions are not typed
+_PART, _PACKED = 1 << 20, 1 << 16  # bytes that come out of the unpacker, and go into it, at once
 _MAX_INFLATION = 1032  # what deflate can make of a byte, at most
 
 
@@ -62,12 +64,13 @@ class NpzReader:
         if not entry.deflated:
             return self._file.read(entry.offset, entry.offset + min(entry.size, MAX_HEADER))
         with reading(self._file.path):
-            return _inflate(self._packed(entry), min(entry.size, MAX_HEADER))
+            return next(_inflate(self._packed(entry), min(entry.size, MAX_HEADER)), b"")
 
     def _crc32(self, entry: ZipEntry) -> int:
-        if entry.deflated:
-            return zlib.crc32(self._unpacked(entry))
-        return self._file.crc32(entry.offset, entry.offset + entry.size)
+        if not entry.deflated:
+            return self._file.crc32(entry.offset, entry.offset + entry.size)
+        with reading(self._file.path):
+            return functools.reduce(lambda checksum, part: zlib.crc32(part, checksum), self._inflated(entry), 0)
 
     def _packed(self, entry: ZipEntry) -> memoryview:
         return self._file.read(entry.offset, entry.offset + entry.packed_size)
@@ -75,17 +78,32 @@ class NpzReader:
     def _unpacked(self, entry: ZipEntry) -> bytes | memoryview:
         if not entry.deflated:
             return self._packed(entry)
+        data = memoryview(bytearray(entry.size if entry.size <= entry.packed_size * _MAX_INFLATION else 0))
+        position = 0
+        with reading(self._file.path):
+            for part in self._inflated(entry):
+                data[position : position + len(part)] = part
+                position += len(part)
+        return data
+
+    def _inflated(self, entry: ZipEntry) -> Iterator[bytes]:
+        """The content of a deflated entry, in parts: exactly as many bytes as the directory says."""
         if entry.size > entry.packed_size * _MAX_INFLATION:
             raise self._file.error(f"{entry.name}: {entry.packed_size} bytes cannot unpack to {entry.size}")
-        with reading(self._file.path):
-            data = _inflate(self._packed(entry), entry.size)
-        if len(data) != entry.size:
-            raise self._file.error(f"{entry.name}: unpacks to {len(data)} bytes and not to {entry.size}")
-        return data
+        size = 0
+        for part in _inflate(self._packed(entry), _PART):
+            size += len(part)
+            if size > entry.size:
+                break
+            yield part
+        if size != entry.size:
+            state = "more" if size > entry.size else f"{size} bytes"
+            raise self._file.error(f"{entry.name}: unpacks to {state} and not to {entry.size}")
 
     def read(self, name: str) -> Array:
         """A view of the mapped file, or of what was unpacked."""
         entry, header = self._entries[name]
+        self._file.require_unchanged()
         array = header.array(self._unpacked(entry))
         array.flags.writeable = False
         return array
@@ -95,9 +113,15 @@ class NpzReader:
         self._file.close()
 
 
-def _inflate(data: memoryview, size: int) -> bytes:
+def _inflate(data: memoryview, size: int) -> Iterator[bytes]:
+    """What compressed data unpacks to, in parts of at most so many bytes."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size) if size else b""
+        for start in range(0, len(data), _PACKED):
+            packed: Any = data[start : start + _PACKED]
+            while size and (part := unpacker.decompress(packed, size)):
+                yield part
+                packed = unpacker.unconsumed_tail
     except zlib.error as problem:
         raise ValueError(f"the compressed data: {problem}") from problem
 
