@@ -17,6 +17,7 @@ from ts_core.errors import ArgumentError, CheckpointError, CheckpointNotFoundErr
 Files = tuple[tuple[str, tuple[int, ...]], ...]  # the files of a checkpoint and the identity of each
 
 _HEAD = 16  # bytes
+_ATTEMPTS = 100  # to open a checkpoint that is replaced meanwhile
 
 
 def known_formats() -> dict[str, Format]:
@@ -44,7 +45,7 @@ def open_file(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files
         CheckpointError: no format fits its content, or the one that fits finds it damaged.
         ArgumentError: ``key`` was given, and the format has nothing to choose from.
     """
-    while True:
+    for _ in range(_ATTEMPTS):
         place = _leading_to(path)
         before = _stamp(place)
         try:
@@ -57,6 +58,7 @@ def open_file(path: Path, options: OpenOptions) -> tuple[CheckpointReader, Files
                 return found
             found[0].close()
         # Another process has replaced the checkpoint meanwhile: its files would be some of one, some of the other.
+    raise CheckpointError(f"{path}: another process replaces it again and again; copy it to read it")
 
 
 def _leading_to(path: Path) -> Path:

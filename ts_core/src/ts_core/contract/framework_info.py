@@ -32,7 +32,8 @@ class FrameworkInfo:
         cure: what to do when the framework is missing, ``pip install "ts-core[torch]"``.
         file_name: (path of a layer, name of a parameter inside it) → name in files, where that is not both joined by a
             dot: ``lambda layer, local: f"{layer}/{local}:0"``. Of the network itself the path is ``""``.
-        tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("pt",)``.
+        tags: the values of ``format`` in the metadata of a safetensors file that mean this framework, ``("ms",)``; of
+            :data:`DEFAULT_TAG` nobody can tell what it means.
         shares: the names of frameworks whose tensors are also its own, ``("jax",)``: claims of both are no conflict.
         contract: the version of the contract that the plug-in was written for (:data:`CONTRACT_VERSION` at that time).
         version: the framework's version from its metadata, ``None`` when it is not installed.
