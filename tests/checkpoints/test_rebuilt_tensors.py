@@ -1,6 +1,7 @@
 """Every function that torch's files name to build a tensor, and each of its arguments: honoured, or refused by name."""
 
 import inspect
+import pickle
 import sys
 import types
 from collections import OrderedDict
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import ts_core as ts
+from ts_core.contract.pickles import MalformedError, PickleBytes, load
 
 torch = pytest.importorskip("torch")
 Z = torch.tensor([[1 + 2j, -3j], [4, 5.5 - 1j]])
@@ -311,3 +313,19 @@ def test_a_file_that_only_its_code_can_read_is_read_by_its_code(tmp_path):
     with ts.open_checkpoint(tmp_path / "y.pth", key="model.0", trust_pickle=True) as checkpoint:
         assert checkpoint["weight"].tolist() == net.weight.tolist()
         assert [(s.name, s.kind) for s in checkpoint.index.sections][-1] == ("optimizer", "optimizer")
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (0, 1, 2)])
+def test_axes_of_an_array_that_lie_in_the_file_in_another_order(axes):
+    """NumPy 2.3 and later write such an array as its memory, and the order of its axes."""
+    array = np.arange(24.0).reshape(2, 3, 4)
+    made = b"cnumpy._core.numeric\n_frombuffer\n(" + pickle.dumps(array.tobytes(), 4)[2:-1]
+    made += (
+        b"cnumpy\ndtype\nX\2\0\0\0f8\x85R(K\2K\3K\4tX\1\0\0\0K("
+        + b"".join(bytes([75, axis]) for axis in axes)
+        + b"ttR."
+    )
+    assert load(PickleBytes(memoryview(b"\x80\x04" + made))).array.tolist() == array.transpose(axes).tolist()
+    for wrong in (made.replace(b"ttR.", b"K\1ttR."), made.replace(b"X\1\0\0\0K(", b"X\1\0\0\0Q(")):
+        with pytest.raises(MalformedError):
+            load(PickleBytes(memoryview(b"\x80\x04" + wrong)))
