@@ -18,7 +18,7 @@ from ts_core.cli._options import assignment, at_most_one
 @click.option("--format", metavar="NAME", help="Of the destination; by default what its suffix stands for.")
 @click.option("--cast", multiple=True, metavar="OLD=NEW", help="Store dtype OLD as NEW: bfloat16=float32. Repeatable.")
 @click.option("--max-shard-size", metavar="SIZE", help="Split into files of at most this size, such as 5GB.")
-@click.option("--key", help="Which of several nested state dicts to read.")
+@click.option("--key", help="Which part of a torch file to read: model, ema, optimizer.state.")
 @click.option("--strip-prefix", metavar="PREFIX", help="Take this off every name that begins so.")
 @click.option("--verify", is_flag=True, help="Check the checksums of the source.")
 @click.option("--trust-pickle", is_flag=True, help="Let torch unpickle the source: RUNS WHATEVER CODE IT NAMES.")

@@ -174,6 +174,8 @@ def save_checkpoint(
     opened = open_source(tensors)
     kept = without_strays(opened, format_of(place, format), getattr(opened, "format", None))
     dropped = write_checkpoint(kept, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
+    for note in left_behind(opened):
+        LOGGER.warning("%s: %s", place, note)
     if dropped:
         LOGGER.warning("%s: dropped metadata that the format cannot hold: %s", place, ", ".join(dropped))
 
