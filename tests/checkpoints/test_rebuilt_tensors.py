@@ -1,7 +1,11 @@
 """Every function that torch's files name to build a tensor, and each of its arguments: honoured, or refused by name."""
 
 import inspect
+import io
+import pickle
+import struct
 import sys
+import tarfile
 import types
 from collections import OrderedDict
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 
 import ts_core as ts
+from ts_core.contract.pickles import MalformedError, PickleBytes, load
 
 torch = pytest.importorskip("torch")
 Z = torch.tensor([[1 + 2j, -3j], [4, 5.5 - 1j]])
@@ -311,3 +316,61 @@ def test_a_file_that_only_its_code_can_read_is_read_by_its_code(tmp_path):
     with ts.open_checkpoint(tmp_path / "y.pth", key="model.0", trust_pickle=True) as checkpoint:
         assert checkpoint["weight"].tolist() == net.weight.tolist()
         assert [(s.name, s.kind) for s in checkpoint.index.sections][-1] == ("optimizer", "optimizer")
+
+
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (0, 1, 2)])
+def test_axes_of_an_array_that_lie_in_the_file_in_another_order(axes):
+    """NumPy 2.3 and later write such an array as its memory, and the order of its axes."""
+    array = np.arange(24.0).reshape(2, 3, 4)
+    made = b"cnumpy._core.numeric\n_frombuffer\n(" + pickle.dumps(array.tobytes(), 4)[2:-1]
+    made += (
+        b"cnumpy\ndtype\nX\2\0\0\0f8\x85R(K\2K\3K\4tX\1\0\0\0K("
+        + b"".join(bytes([75, axis]) for axis in axes)
+        + b"ttR."
+    )
+    assert load(PickleBytes(memoryview(b"\x80\x04" + made))).array.tolist() == array.transpose(axes).tolist()
+    for wrong in (made.replace(b"ttR.", b"K\1ttR."), made.replace(b"X\1\0\0\0K(", b"X\1\0\0\0Q(")):
+        with pytest.raises(MalformedError):
+            load(PickleBytes(memoryview(b"\x80\x04" + wrong)))
+
+
+def test_a_tar_as_torch_before_0_1_10_wrote_it(tmp_path):
+    """What is in it is what torch reads of it."""
+    whole, other = np.arange(12, dtype="<f4"), np.arange(4, dtype="<i8")
+
+    def described(*values):
+        return pickle.dumps(values, 2)
+
+    def stored(array):
+        return struct.pack("<q", array.size) + array.tobytes()
+
+    def shaped(shape, stride, offset):
+        return struct.pack(f"<i4x{2 * len(shape) + 1}q", len(shape), *shape, *stride, offset)
+
+    storages = pickle.dumps(2, 2) + described(10, "cpu", torch.FloatStorage) + stored(whole)
+    storages += described(11, "cpu", torch.LongStorage) + stored(other) + pickle.dumps([(12, 10, 6, 4)], 2)
+    tensors = pickle.dumps(3, 2) + described(20, 10, torch.FloatTensor) + shaped((4, 3), (1, 4), 0)
+    tensors += described(21, 11, torch.LongTensor) + shaped((2,), (2,), 1)
+    tensors += described(22, 12, torch.FloatTensor) + shaped((2, 2), (2, 1), 0)
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            return str(value.number) if isinstance(value, Reference) else None
+
+    class Reference:
+        def __init__(self, number):
+            self.number = number
+
+    content = io.BytesIO()
+    Pickler(content, 2).dump(OrderedDict(a=Reference(20), b=Reference(21), l=[Reference(22), 3]))
+    with tarfile.open(tmp_path / "x.pth", "w") as archive:
+        for name, data in (("storages", storages), ("tensors", tensors), ("pickle", content.getvalue())):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    expected = torch.load(tmp_path / "x.pth", weights_only=False)
+    with ts.open_checkpoint(tmp_path / "x.pth") as checkpoint:
+        assert list(checkpoint) == ["a", "b", "l.0"]
+        assert checkpoint["a"].tolist() == expected["a"].tolist()
+        assert checkpoint["b"].tolist() == expected["b"].tolist() == [1, 3]
+        assert checkpoint["l.0"].tolist() == expected["l"][0].tolist() == [[6, 7], [8, 9]]

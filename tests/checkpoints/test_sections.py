@@ -59,6 +59,7 @@ ONE = {  # what is in a file with one model → the names of its tensors
     "int keys, lists and dicts beside": ({"w": T, 3: T, "l": [T, {"q": T}]}, ["w", "3", "l.0", "l.1.q"]),
     "arrays": ({"model": {"a": np.ones(2), "b": np.ones((2, 3)).T}}, ["a", "b"]),
     "beside an epoch": ({"epoch": torch.tensor(3), "model": A, "optimizer": optimizer()}, ["w"]),
+    "beside keys of a scheduler and an optimizer": ({"last_epoch": 3, "param_groups": [1], "net": A}, ["w"]),
     "beside scalars": ({"iter": torch.tensor(5), "acc": np.array(0.5), "net_g": A}, ["w"]),
     "beside random states": (
         {"net": A, "rng": {"a": T, "np": np.random.RandomState(0).get_state()}, "rng_state": T}, ["w"],
@@ -239,7 +240,7 @@ def test_with_a_map_the_models_are_mapped_and_the_rest_goes_by_name(save):
 def test_what_is_left_behind_is_a_note(save, tmp_path):
     content = {
         "epoch": 3, "list": [1], "model": A, "optimizer": optimizer(), "rng": torch.get_rng_state(),
-        "scheduler": {"last_epoch": 3, "lr": 0.1}, "sparse": torch.eye(2).to_sparse(),
+        "scheduler": {"last_epoch": 3, "_last_lr": [0.1]}, "sparse": torch.eye(2).to_sparse(),
     }  # fmt: skip
     report = ts.convert(save(content), tmp_path / "y.ckpt")
     assert report

@@ -167,16 +167,19 @@ def open_checkpoint(
 
     Args:
         path: a checkpoint, the index of a sharded one (``*.index.json``), or a folder of ``.npy`` files.
-        key: which of several nested state dicts to read (torch files); by default one is chosen, and the choice is
-            logged when there was one. Inner levels are joined by dots.
+        key: which part of a torch file to read, inner levels joined by dots (``"model"``, ``"optimizer.state.0"``);
+            ``""`` for everything in it. By default its one model, under names of its own, or all its models under
+            their full names.
         strip_prefix: a prefix (``"module."``) to take off every name that has it.
         verify: check the checksums that the file carries, which reads all of it.
         trust_pickle: let the framework unpickle the file, which **runs whatever code the file names**.
 
     Raises:
         CheckpointNotFoundError: there is nothing of that name.
-        CheckpointError: the file is of no known format, damaged, or (as NoParametersError) without parameters.
+        CheckpointError: the file is of no known format, or damaged.
         UnsafeCheckpointError: reading the file would mean to do something on its behalf.
+        NoParametersError: there is no model in it, and no `key`; or no tensor at `key`.
+        UnsupportedDtypeError: what was chosen holds tensors that have no dense array; the message lists them.
         ArgumentError: `strip_prefix` fits no name, or makes two names equal; `key` is given for a format that has no
             nested state dicts, or leads nowhere.
     """

@@ -20,7 +20,7 @@ from ts_core.text import safe
 @click.option("--cast", multiple=True, metavar="OLD=NEW", help="Store dtype OLD as NEW: bfloat16=float32. Repeatable.")
 @click.option("--allow-overflow", is_flag=True, help="Elements that do not fit into a --cast are no failure.")
 @click.option("--max-shard-size", metavar="SIZE", help="Split into files of at most this size, such as 5GB.")
-@click.option("--key", help="Which of several nested state dicts to read.")
+@click.option("--key", help="Which part of a torch file to read: model, ema, optimizer.state.")
 @click.option("--strip-prefix", metavar="PREFIX", help="Take this off every name that begins so.")
 @click.option("--verify", is_flag=True, help="Check the checksums of the source.")
 @click.option("--trust-pickle", is_flag=True, help="Let torch unpickle the source: RUNS WHATEVER CODE IT NAMES.")

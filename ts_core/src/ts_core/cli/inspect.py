@@ -16,7 +16,7 @@ _SECTIONS: dict[str, Align] = {"section": "l", "kind": "l", "tensors": "r"}
 
 @click.command(short_help="List the tensors of a checkpoint.")
 @click.argument("path", metavar="FILE")
-@click.option("--key", help="Which of several nested state dicts to read.")
+@click.option("--key", help="Which part of a torch file to read: model, ema, optimizer.state.")
 @click.option("--verify", is_flag=True, help="Check the checksums of the file, which reads all of it.")
 def command(path: str, **options: Any) -> None:
     """List what the checkpoint FILE holds: names, shapes, dtypes, sizes. The data is not read."""

@@ -243,7 +243,7 @@ class OpenOptions:
     """How a checkpoint is to be opened: the keyword arguments of ``ts.open_checkpoint``.
 
     Attributes:
-        key: which of several nested state dicts to read; ``None`` chooses, and logs the choice when there was one.
+        key: which part of a file to read; ``None`` for its one model, ``""`` for everything.
         verify: check the checksums that the file carries.
         trust_pickle: let the framework unpickle the file, which runs whatever code the file names.
     """

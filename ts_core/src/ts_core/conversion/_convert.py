@@ -187,7 +187,7 @@ def save_checkpoint(
         CheckpointWriteError: no room, no permission.
 
     Warns:
-        ConversionWarning: the format cannot hold some of the metadata.
+        ConversionWarning: the format cannot hold some of the metadata, or something beside the model was left behind.
     """
     place = path_of(path)
     if not isinstance(metadata, Mapping | None) or not all(isinstance(name, str) for name in metadata or ()):
@@ -195,8 +195,11 @@ def save_checkpoint(
     source, chosen = open_source(tensors), format_of(place, format)
     kept = without_strays(source, chosen, getattr(source, "format", None))
     dropped = write_checkpoint(kept, place, format=format, max_shard_size=max_shard_size, metadata=metadata)
+    notes = list(left_behind(source))
     if missed := _missed(dropped, {**kept.metadata, **(metadata or {})}):
-        errors.warn(ConversionWarning(f"{place}: {_dropped(chosen.name, missed)}"))
+        notes.append(_dropped(chosen.name, missed))
+    for note in notes:
+        errors.warn(ConversionWarning(f"{place}: {note}"))
 
 
 def _missed(dropped: Iterable[str], metadata: Mapping[str, object]) -> list[str]:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from ts_core.contract.pickles import Global, MalformedError, NumpyArray, Stub
 from ts_torch.checkpoints._tensors import HeldArray, Leaf, QuantisedTensor, as_leaf
 
-# What tells a state that is no model's, and whose it is.
-_STATES = {"param_groups": "optimizer", "last_epoch": "scheduler"}
+# What tells a state that is no model's, and whose: a key, and any of some others. Alone, each stands elsewhere as well.
+_STATES = {
+    "optimizer": ("param_groups", ("state",)),
+    "scheduler": ("last_epoch", ("base_lrs", "_last_lr", "_step_count")),
+}
 _STATE_CLASSES = {"torch.optim.lr_scheduler": "scheduler", "torch.optim": "optimizer"}
 _AT_LEAST, _EACH = 1 << 20, 4  # characters of names: in any file, and for each of its bytes
 _MOST_BYTES = 1 << 26  # of a file that count
@@ -46,7 +49,7 @@ class Node:
         self.names += child.names if isinstance(child, Node) else 1
         self.text += child.text + (len(name) + 1) * child.names if isinstance(child, Node) else len(name)
         if isinstance(child, Node):
-            self.states |= child.states or child.kind in _STATES.values()
+            self.states |= child.states or child.kind in _STATES
         if not aside:
             self.slight &= child.slight if isinstance(child, Node) else isinstance(child, HeldArray) or is_scalar(child)
 
@@ -96,7 +99,7 @@ def grow(root: object, size: int) -> Node | Leaf | None:
             stack.pop()
             if not stack:
                 break
-            if node.children or node.aside or node.kind in _STATES.values():
+            if node.children or node.aside or node.kind in _STATES:
                 node.slight &= bool(node.children) and node.kind not in ("model", "tensor")
                 seen[id(node.value)] = node
                 stack[-1][0].add(own_name, node, own_aside)
@@ -123,7 +126,10 @@ def kind_of(value: object) -> str:
         entries = value
     else:
         return ""
-    return next((kind for name, kind in _STATES.items() if name in entries), "")
+    for kind, (one, others) in _STATES.items():
+        if one in entries and any(name in entries for name in others):
+            return kind
+    return ""
 
 
 def is_module(value: object) -> bool:
