@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ts_core.contract.nouns import LayerRule
 from ts_core.contract.settings import Always, Spelled, Spelling
 from ts_mindspore.layers._spelling import BIAS, WEIGHT, WEIGHT_BIAS, same
 
 _TABLE = {"embedding_table": "weight"}
-_DENSE_SETTINGS: dict[str, Spelling] = {"in_features": "in_channels", "out_features": "out_channels", "bias": BIAS}
+
+
+def _operator(activation: Any) -> object:
+    """The name of an operator; an activation that is a cell is a layer of its own."""
+    return None if activation is None or hasattr(activation, "cells") else type(activation).__name__.lower()
+
+
+_DENSE_SETTINGS: dict[str, Spelling] = {
+    "in_features": "in_channels",
+    "out_features": "out_channels",
+    "bias": BIAS,
+    "activation": Spelled("activation", _operator, otherwise=None),
+}
+_LINEAR_SETTINGS = same("in_features out_features", bias=BIAS, activation=Always(None))
 _LOOKUP_SETTINGS: dict[str, Spelling] = {
     "num_embeddings": "vocab_size",
     "embedding_dim": "embedding_size",
@@ -17,7 +32,7 @@ _LOOKUP_SETTINGS: dict[str, Spelling] = {
 }
 
 RULES: tuple[LayerRule, ...] = (
-    LayerRule("mindspore.nn.Dense", "linear", WEIGHT_BIAS, settings=_DENSE_SETTINGS),
+    LayerRule("mindspore.nn.Dense", "linear", WEIGHT_BIAS, settings=_DENSE_SETTINGS, then=("activation",)),
     LayerRule(
         "mindspore.nn.BiDense",
         "bilinear",
@@ -47,6 +62,7 @@ RULES: tuple[LayerRule, ...] = (
         "linear",
         {**WEIGHT_BIAS, "matrix_a": "matrix_a", "matrix_g": "matrix_g"},
         settings=_DENSE_SETTINGS,
+        then=("activation",),
     ),
     LayerRule(
         "mindspore.nn.EmbeddingThor",
@@ -61,7 +77,12 @@ RULES: tuple[LayerRule, ...] = (
         settings=_LOOKUP_SETTINGS,
     ),
     # mindspore.mint.nn, some of whose classes are defined inside mindspore.nn under other names
-    LayerRule("mindspore.nn.Linear", "linear", WEIGHT_BIAS, settings=same("in_features out_features", bias=BIAS)),
+    LayerRule(
+        "mindspore.nn.Linear",
+        "linear",
+        WEIGHT_BIAS,
+        settings=_LINEAR_SETTINGS,
+    ),
     LayerRule(
         "mindspore.nn.EmbeddingExt",
         "embedding",

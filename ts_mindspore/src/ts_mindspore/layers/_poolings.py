@@ -37,6 +37,7 @@ _MINT_AVG_POOL = same(
 )
 _LP_POOL = same("norm_type kernel_size ceil_mode", stride=_STRIDE)
 _UNPOOL = same("kernel_size", stride=_STRIDE, pads=_PLAIN_PADS)
+_FRACTIONAL = same("kernel_size output_size output_ratio")
 _ADAPTIVE: dict[str, Spelling] = {
     "output_size": Spelled("output_size|adaptive_avgpool2d.output_size|adaptive_avg_pool3d.output_size", "kept_axes")
 }
@@ -54,6 +55,8 @@ RULES: tuple[LayerRule, ...] = (
             LayerRule(f"mindspore.nn.AvgPool{n}dExt", f"avg_pool{n}d", {}, settings=_MINT_AVG_POOL),
         )
     ),
+    LayerRule("mindspore.nn.FractionalMaxPool2d", "fractional_max_pool2d", {}, settings=_FRACTIONAL),
+    LayerRule("mindspore.nn.FractionalMaxPool3d", "fractional_max_pool3d", {}, settings=_FRACTIONAL),
     LayerRule("mindspore.nn.LPPool1d", "lp_pool1d", {}, settings=_LP_POOL),
     LayerRule("mindspore.nn.LPPool2d", "lp_pool2d", {}, settings=_LP_POOL),
     LayerRule("mindspore.nn.MaxPool2dExt", "max_pool2d", {}, settings=_MINT_MAX_POOL),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.nouns import LayerRule
-from ts_torch.layers import _attention, _convolutions, _linear, _norms, _plain, _poolings, _recurrent
+from ts_torch.layers import _attention, _convolutions, _linear, _losses, _norms, _plain, _poolings, _recurrent
 
 __all__ = ["RULES", "layer_rules"]
 
-_TABLES = (_linear, _convolutions, _norms, _recurrent, _attention, _poolings, _plain)
+_TABLES = (_linear, _convolutions, _norms, _recurrent, _attention, _poolings, _plain, _losses)
 RULES: tuple[LayerRule, ...] = tuple(rule for table in _TABLES for rule in table.RULES)
 
 

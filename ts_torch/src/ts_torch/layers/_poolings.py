@@ -16,6 +16,7 @@ _AVG_POOL = same(
     **_WINDOW,
 )
 _UNPOOL = same("kernel_size stride", pads=_PLAIN_PADS)
+_FRACTIONAL = same("kernel_size output_size output_ratio")
 _ADAPTIVE = same("", output_size=Spelled("output_size", "kept_axes"))
 
 RULES: tuple[LayerRule, ...] = (
@@ -31,4 +32,6 @@ RULES: tuple[LayerRule, ...] = (
             LayerRule(f"torch.nn.AdaptiveAvgPool{n}d", f"adaptive_avg_pool{n}d", {}, settings=_ADAPTIVE),
         )
     ),
+    LayerRule("torch.nn.FractionalMaxPool2d", "fractional_max_pool2d", {}, settings=_FRACTIONAL),
+    LayerRule("torch.nn.FractionalMaxPool3d", "fractional_max_pool3d", {}, settings=_FRACTIONAL),
 )
