@@ -4,9 +4,9 @@ Nothing is run unless sample inputs are given. Values are compared in the meanin
 :data:`~ts_core.contract.layers.KINDS`; which layer is which is said by :mod:`ts_core.mapping`.
 """
 
-from ts_core.configuration._comparison import SettingDifference, SettingsReport
 from ts_core.configuration._description import NetworkSettings, SettingRow, settings
 from ts_core.configuration._meaning import INFERENCE, SOME_SIZES, TRAINING
+from ts_core.configuration._report import SettingDifference, SettingsReport
 from ts_core.configuration._verb import compare_settings
 
 __all__ = [

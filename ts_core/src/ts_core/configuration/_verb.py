@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from ts_core.configuration import _file
-from ts_core.configuration._comparison import SettingsReport, compared, ordered
 from ts_core.configuration._description import NetworkSettings, settings
-from ts_core.configuration._pairs import paired
+from ts_core.configuration._pairs import Paired, paired
+from ts_core.configuration._report import SettingDifference, SettingsReport
+from ts_core.configuration._rows import compared, ordered
 from ts_core.configuration._running import moved, ran
 from ts_core.errors import ArgumentError
 from ts_core.mapping import WeightMap
@@ -44,7 +45,7 @@ def compare_settings(
     found = None if weight_map is None else WeightMap.of(weight_map)
     if sample_inputs is None:
         pairs = paired(ours, theirs, found)
-        return SettingsReport(ordered(compared(ours, theirs, pairs)), ours, theirs, len(pairs.found.pairs))
+        return _report(compared(ours, theirs, pairs), ours, theirs, pairs)
     if any(isinstance(side, NetworkSettings | str | os.PathLike) for side in (source, target)):
         raise ArgumentError("sample_inputs needs two networks: a file of settings cannot be run")
     inputs = as_inputs(sample_inputs)
@@ -54,7 +55,13 @@ def compare_settings(
     suspects = {(row.source, row.target) for row in rows if not row and row.source and row.target}
     apart = moved(source, target, inputs, found, [p for p in pairs.found.pairs if (p.source, p.target) in suspects])
     rows = [row if row or not row.source else row._replace(moved=apart.get(row.target)) for row in rows]
-    return SettingsReport(ordered(rows), ours, theirs, len(pairs.found.pairs))
+    return _report(rows, ours, theirs, pairs)
+
+
+def _report(
+    rows: list[SettingDifference], source: NetworkSettings, target: NetworkSettings, pairs: Paired
+) -> SettingsReport:
+    return SettingsReport(ordered(rows), source, target, len(pairs.found.pairs), pairs.found.code)
 
 
 def _described(side: object) -> NetworkSettings:

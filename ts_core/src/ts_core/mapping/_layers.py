@@ -8,16 +8,13 @@ containers by kind and order again. Nothing is run: in which order the layers st
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ts_core.contract.layers import KINDS
-from ts_core.contract.nouns import Parameter
-from ts_core.mapping._matching import match
-from ts_core.mapping._units import units_of_parameters
-from ts_core.mapping._weight_map import WeightMap
+from ts_core.contract.settings import SettingValue
 
 BY_WEIGHTS, BY_NAME, BY_ORDER, LEFT_OVER = "weights", "name", "order", "left over"
 # Kinds of which one may stand where the other side has another one, which is then a difference.
@@ -49,6 +46,10 @@ class Placed(Protocol):
     def cls(self) -> str:
         """Its class."""
 
+    @property
+    def settings(self) -> Mapping[str, SettingValue]:
+        """What it was told."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerPair:
@@ -67,62 +68,13 @@ class LayerPairs:
         pairs: in the order of the source.
         source: paths of the source's layers without a partner, in their order.
         target: paths of the target's layers without a partner, in their order.
+        code: layers whose place the other side has a container of its own in, source path → target path.
     """
 
     pairs: tuple[LayerPair, ...]
     source: tuple[str, ...]
     target: tuple[str, ...]
-
-
-def anchors(
-    weight_map: WeightMap,
-    source: Mapping[str, Sequence[str]],
-    target: Mapping[str, Sequence[str]],
-) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The layers that a weight map pairs.
-
-    Args:
-        weight_map: from the names of the one network to those of the other.
-        source: name of a parameter → the paths of the layers that have it (several when it is tied).
-        target: the same of the target.
-
-    Returns:
-        Layers that belong to each other alone, source → target; and pairs of which one side is several layers: the
-        projections of an attention that the other side has in one.
-    """
-    partners: dict[str, dict[str, int]] = defaultdict(dict)
-    owned: dict[str, dict[str, int]] = defaultdict(dict)
-    for entry in weight_map.entries:
-        for name in entry.source:
-            for becomes in entry.target:
-                # of tied tensors the n-th place belongs to the n-th
-                for a, b in zip(source.get(name, ()), target.get(becomes, ()), strict=False):
-                    partners[a][b] = owned[b][a] = 1
-    alone = {a: next(iter(bs)) for a, bs in partners.items() if len(bs) == 1 and len(owned[next(iter(bs))]) == 1}
-    shared = [(a, b) for a, bs in partners.items() for b in bs if alone.get(a) != b]
-    return alone, shared
-
-
-def match_parameters(source: Iterable[Parameter], target: Iterable[Parameter]) -> WeightMap:
-    """The weight map between two networks that are known by their parameters, whose values need not be there.
-
-    Raises:
-        WeightMapError: the two have next to nothing in common.
-    """
-    return match(units_of_parameters(source), units_of_parameters(target))
-
-
-def owners(parameters: Iterable[Parameter], opened: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Name of a parameter → the paths of the layers that own it; of an `opened` layer the part of it that does."""
-    inner = set(opened)
-    found: dict[str, list[str]] = defaultdict(list)
-    for one in parameters:
-        if one.persistent:
-            layer = one.path.rpartition(".")[0] if one.layer in inner else one.layer
-            found[one.tied_to or one.name].append(layer)
-            if one.tied_to and one.tied_to != one.name:
-                found[one.name].append(layer)
-    return found
+    code: tuple[tuple[str, str], ...] = ()
 
 
 def pair_layers(
@@ -136,7 +88,7 @@ def pair_layers(
     Args:
         source: its layers that are no mere containers, in the order in which they are defined, or run.
         target: the same of the target.
-        anchored: the layers with parameters, source path → target path; see :func:`anchors`.
+        anchored: the layers with parameters, source path → target path; see :func:`ts_core.mapping.anchors`.
         several: pairs of which one side is several layers: neighbours to the others, and no pairs themselves.
     """
     pairing = _Pairing(source, target, anchored, several)
@@ -149,10 +101,14 @@ def pair_layers(
 class _Side:
     """The layers of one side: where each stands, and which are spoken for."""
 
-    def __init__(self, layers: Sequence[Placed]) -> None:
+    def __init__(self, layers: Sequence[Placed], containers: Container[str]) -> None:
         self.layers = layers
         self.place = {layer.path: place for place, layer in enumerate(layers)}
         self.taken = [False] * len(layers)
+        # The innermost container that has a partner, or the network itself.
+        self.home = [next((c for c in _above(layer.path) if c in containers), "") for layer in layers]
+        self.family = [_family(layer) for layer in layers]
+        self.told = [{name: told.value for name, told in layer.settings.items()} for layer in layers]
 
     def free(self, begin: int = 0, end: int | None = None) -> list[int]:
         return [place for place in range(begin, len(self.layers) if end is None else end) if not self.taken[place]]
@@ -166,8 +122,10 @@ class _Pairing:
         anchored: Mapping[str, str],
         several: Sequence[tuple[str, str]],
     ) -> None:
-        self.ours, self.theirs = _Side(source), _Side(target)
+        self.containers, self.apart = _containers([*anchored.items(), *several], source, target)
+        self.ours, self.theirs = _Side(source, self.containers), _Side(target, set(self.containers.values()))
         self.found: dict[int, tuple[int, str]] = {}
+        self.code: list[tuple[str, str]] = []
         self.cuts: list[tuple[int, int]] = []  # neighbours that are no pairs
         for one, other in anchored.items():
             if one in self.ours.place and other in self.theirs.place:
@@ -179,7 +137,6 @@ class _Pairing:
                     side.taken[place] = True
             if places[0] is not None and places[1] is not None:
                 self.cuts.append((places[0], places[1]))
-        self.containers = _containers([*anchored.items(), *several], source, target)
 
     def _pair(self, ours: int, theirs: int, how: str) -> None:
         self.found[ours] = theirs, how
@@ -187,14 +144,37 @@ class _Pairing:
 
     def by_names(self) -> None:
         """Layers of the same name in containers that belong together."""
-        free = {self.theirs.layers[place].path: place for place in self.theirs.free()}
-        for place in self.ours.free():
-            layer = self.ours.layers[place]
-            parent, _, local = layer.path.rpartition(".")
-            if parent in self.containers:
-                other = free.get(f"{self.containers[parent]}.{local}".lstrip("."))
-                if other is not None and _likeness(layer, self.theirs.layers[other]) > 1:
-                    self._pair(place, other, BY_NAME)
+        for ours, theirs, containers, apart in (
+            (self.ours, self.theirs, self.containers, self.apart[1]),
+            (self.theirs, self.ours, {b: a for a, b in self.containers.items()}, self.apart[0]),
+        ):
+            for place in ours.free():
+                parent, _, local = ours.layers[place].path.rpartition(".")
+                if parent not in containers:
+                    continue
+                path = f"{containers[parent]}.{local}".lstrip(".")
+                other = theirs.place.get(path)
+                if other is None:
+                    self._of_code(place, path, ours, theirs, apart)
+                elif not theirs.taken[other]:
+                    pair = (place, other) if ours is self.ours else (other, place)
+                    if self._likeness(*pair) > 1:
+                        self._pair(*pair, BY_NAME)
+
+    def _of_code(self, place: int, path: str, ours: _Side, theirs: _Side, apart: Container[str]) -> None:
+        """A layer in whose place the other side has a container without parameters, and no such layer inside it."""
+        if path not in apart:
+            return
+        inside = [b for b in theirs.free() if theirs.layers[b].path.startswith(f"{path}.")]
+        alike = [b for b in inside if theirs.family[b] == ours.family[place]]
+        if len(alike) == 1:
+            self._pair(*((place, alike[0]) if ours is self.ours else (alike[0], place)), BY_NAME)
+        elif not alike:
+            for b in inside:
+                theirs.taken[b] = True
+            ours.taken[place] = True
+            one, other = ours.layers[place].path, path
+            self.code.append((one, other) if ours is self.ours else (other, one))
 
     def by_order(self) -> None:
         """By kind and order, between neighbours that are paired already."""
@@ -205,32 +185,78 @@ class _Pairing:
             begin = end[0] + 1, end[1] + 1
 
     def of_the_rest(self) -> None:
-        """What is left over, in the innermost containers that belong together, and then further out."""
-        for ours in sorted(self.containers, key=lambda path: -path.count(".") - bool(path)):
-            theirs = self.containers[ours]
-            left, right = (
-                [place for place in side.free() if _inside(side.layers[place].path, container)]
-                for side, container in ((self.ours, ours), (self.theirs, theirs))
-            )
-            if left and right and (ours or _families(self.ours, left) == _families(self.theirs, right)):
-                self._align(left, right, LEFT_OVER, 2)
+        """What is left over in containers that belong together; then what was told the same, wherever it is."""
+        left: dict[str, list[int]] = defaultdict(list)
+        right: dict[str, list[int]] = defaultdict(list)
+        for side, homes in ((self.ours, left), (self.theirs, right)):
+            for place in side.free():
+                homes[side.home[place]].append(place)
+        for home in left:
+            if home in self.containers:
+                self._align(left[home], right[self.containers[home]], LEFT_OVER, 2)
+        self._align(self.ours.free(), self.theirs.free(), LEFT_OVER, 2)
 
     def _align(self, left: list[int], right: list[int], how: str, least: float) -> None:
         if left and right:
-            ours, theirs = [self.ours.layers[a] for a in left], [self.theirs.layers[b] for b in right]
-            few = len(left) * len(right) <= _MOST
-            for a, b in _best_chain(ours, theirs, least) if few else _one_by_one(ours, theirs):
-                self._pair(left[a], right[b], how)
+            for a, b in self._best_chain(left, right, least):
+                self._pair(a, b, how)
+
+    def _likeness(self, ours: int, theirs: int) -> float:
+        """How well two layers go together; 0 when they do not.
+
+        Those that are in containers of which each belongs to another one have to be told the same.
+        """
+        one, other = self.ours.layers[ours], self.theirs.layers[theirs]
+        families = self.ours.family[ours], self.theirs.family[theirs]
+        same_name = one.path.rpartition(".")[2] == other.path.rpartition(".")[2]
+        same_home = self.containers[self.ours.home[ours]] == self.theirs.home[theirs]
+        if families[0] == families[1]:
+            told_alike = self.ours.told[ours] == self.theirs.told[theirs]
+            return 4 + same_name + told_alike if same_home or told_alike else 0
+        if not same_home:
+            return 0
+        if families[0] in _GROUP and _GROUP[families[0]] == _GROUP.get(families[1]):
+            return 1.5 + same_name
+        if (one.kind is None) != (other.kind is None) and _named_alike(one, other):
+            return 1.5 + same_name
+        return 1.25 if same_name and "identity" in families else 0
+
+    def _best_chain(self, left: list[int], right: list[int], least: float) -> list[tuple[int, int]]:
+        """The pairs, both sides in their order, which are the most alike in sum; none is alike by `least` or less."""
+        rows, columns = len(left), len(right)
+        if rows * columns > _MOST:
+            return self._one_by_one(left, right)
+        scores = [[self._likeness(a, b) for b in right] for a in left]
+        best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+        for a in range(rows - 1, -1, -1):
+            for b in range(columns - 1, -1, -1):
+                taken = scores[a][b] + best[a + 1][b + 1] if scores[a][b] > least else 0.0
+                best[a][b] = max(taken, best[a + 1][b], best[a][b + 1])
+        chain = []
+        a = b = 0
+        while a < rows and b < columns:
+            if scores[a][b] > least and best[a][b] == scores[a][b] + best[a + 1][b + 1]:
+                chain.append((left[a], right[b]))
+                a, b = a + 1, b + 1
+            elif best[a][b] == best[a + 1][b]:
+                a += 1
+            else:
+                b += 1
+        return chain
+
+    def _one_by_one(self, left: list[int], right: list[int]) -> list[tuple[int, int]]:
+        """The n-th of a kind with the n-th, where there are too many to look at all pairs."""
+        waiting: dict[str, list[int]] = defaultdict(list)
+        for b in reversed(right):
+            waiting[self.theirs.family[b]].append(b)
+        of_a_kind = [(a, waiting[self.ours.family[a]].pop()) for a in left if waiting[self.ours.family[a]]]
+        return [(a, b) for a, b in of_a_kind if self._likeness(a, b)]
 
     def result(self) -> LayerPairs:
         ours, theirs = self.ours.layers, self.theirs.layers
         pairs = tuple(LayerPair(ours[a].path, theirs[b].path, how) for a, (b, how) in sorted(self.found.items()))
-        spare = (tuple(side.layers[place].path for place in side.free()) for side in (self.ours, self.theirs))
-        return LayerPairs(pairs, *spare)
-
-
-def _families(side: _Side, places: Iterable[int]) -> Counter[str]:
-    return Counter(_family(side.layers[place]) for place in places)
+        spare = [tuple(side.layers[place].path for place in side.free()) for side in (self.ours, self.theirs)]
+        return LayerPairs(pairs, spare[0], spare[1], tuple(self.code))
 
 
 def _family(layer: Placed) -> str:
@@ -240,38 +266,38 @@ def _family(layer: Placed) -> str:
     return KINDS[layer.kind].family if layer.kind in KINDS else layer.kind
 
 
-def _likeness(one: Placed, other: Placed) -> float:
-    """How well two layers without parameters go together; 0 when they do not."""
-    ours, theirs = _family(one), _family(other)
-    same_name = one.path.rpartition(".")[2] == other.path.rpartition(".")[2]
-    if ours == theirs:
-        return 4 + same_name + (one.kind == other.kind)
-    if ours in _GROUP and _GROUP[ours] == _GROUP.get(theirs):
-        return 1.5 + same_name
-    return 1.25 if same_name and "identity" in (ours, theirs) else 0
+def _named_alike(one: Placed, other: Placed) -> bool:
+    """Whether a class that no rule knows is called like the kind of the other: ``GlobalAvgPooling``."""
+    known, stranger = (one, other) if one.kind is not None else (other, one)
+    name = stranger.cls.rpartition(".")[2].lower()
+    return all(word in name for word in _family(known).split("_") if word != "adaptive")
 
 
 def _containers(
     anchored: Iterable[tuple[str, str]], source: Sequence[Placed], target: Sequence[Placed]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], tuple[set[str], set[str]]]:
     """Containers that belong together: all that is anchored inside the one has its partners inside the other.
 
-    A container in which nothing is anchored belongs to the one of the same name beside it.
+    A container in which nothing is anchored belongs to the one of the same name beside it. The second answer are those
+    of either side in which nothing is anchored and that have no partner.
     """
     pairs = list(anchored)
     ways = _meeting(pairs), _meeting((b, a) for a, b in pairs)
     found = {"": ""}
     found.update((a, b) for a, b in ways[0].items() if b and ways[1].get(b) == a)
-    beside = {container for layer in target for container in _above(layer.path)} - ways[1].keys()
+    bare = tuple(
+        {container for layer in side for container in _above(layer.path)} - way.keys()
+        for side, way in zip((source, target), ways, strict=True)
+    )
     for layer in source:
         for container in reversed(_above(layer.path)):
             parent, _, local = container.rpartition(".")
             if container not in found and container not in ways[0] and parent in found:
                 other = f"{found[parent]}.{local}".lstrip(".")
-                if other in beside:
-                    beside.discard(other)
+                if other in bare[1]:
+                    bare[1].discard(other)
                     found[container] = other
-    return found
+    return found, (bare[0] - found.keys(), bare[1])
 
 
 def _meeting(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -296,10 +322,6 @@ def _above(path: str) -> list[str]:
     return found
 
 
-def _inside(path: str, container: str) -> bool:
-    return not container or path.startswith(f"{container}.")
-
-
 def _increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The longest run of pairs, sorted by their first number, in which the second increases too."""
     ends: list[int] = []
@@ -316,33 +338,3 @@ def _increasing(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         chain.append(pairs[number])
         number = before[number]
     return chain[::-1]
-
-
-def _best_chain(ours: Sequence[Placed], theirs: Sequence[Placed], least: float) -> list[tuple[int, int]]:
-    """The pairs, both sides in their order, which are the most alike in sum; none is alike by `least` or less."""
-    rows, columns = len(ours), len(theirs)
-    scores = [[_likeness(one, other) for other in theirs] for one in ours]
-    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
-    for a in range(rows - 1, -1, -1):
-        for b in range(columns - 1, -1, -1):
-            taken = scores[a][b] + best[a + 1][b + 1] if scores[a][b] > least else 0.0
-            best[a][b] = max(taken, best[a + 1][b], best[a][b + 1])
-    chain = []
-    a = b = 0
-    while a < rows and b < columns:
-        if scores[a][b] > least and best[a][b] == scores[a][b] + best[a + 1][b + 1]:
-            chain.append((a, b))
-            a, b = a + 1, b + 1
-        elif best[a][b] == best[a + 1][b]:
-            a += 1
-        else:
-            b += 1
-    return chain
-
-
-def _one_by_one(ours: Sequence[Placed], theirs: Sequence[Placed]) -> list[tuple[int, int]]:
-    """The n-th of a kind with the n-th, where there are too many to look at all pairs."""
-    waiting: dict[str, list[int]] = defaultdict(list)
-    for b in reversed(range(len(theirs))):
-        waiting[_family(theirs[b])].append(b)
-    return [(a, waiting[_family(one)].pop()) for a, one in enumerate(ours) if waiting[_family(one)]]

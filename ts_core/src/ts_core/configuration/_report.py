@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ts_core.configuration import _file
 from ts_core.configuration._description import NetworkSettings
 from ts_core.configuration._meaning import (
-    INFERENCE,
     KIND,
-    SOME_SIZES,
-    TRAINING,
-    differences,
     does_nothing,
-    moves_no_number,
-    needs_training,
     shown,
 )
-from ts_core.configuration._pairs import Paired
-from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.settings import SettingValue
-from ts_core.frameworks import ToldLayer, title_of
+from ts_core.frameworks import title_of
 from ts_core.reporting import Column, Table, Tabular
 
-Shape = tuple[int, ...]
-
-MODE, DTYPE = "training", "dtype"
-ONE_SIDE = "only on one side: missing on the other, or done there in code"
 _OUT_OF_SIGHT = "functional calls are out of sight: use ts.locate"
+_SPELLED = 32  # characters that a table shows of how a value is spelled
 _LINES = 50  # of the table that is printed
-_RANKS = {INFERENCE: 0, SOME_SIZES: 1, TRAINING: 3}
 
 
 class SettingDifference(NamedTuple):
@@ -108,14 +97,19 @@ class SettingsReport(Tabular[SettingDifference]):
     _title = "Settings that differ"
 
     def __init__(
-        self, rows: Sequence[SettingDifference], source: NetworkSettings, target: NetworkSettings, pairs: int
+        self,
+        rows: Sequence[SettingDifference],
+        source: NetworkSettings,
+        target: NetworkSettings,
+        pairs: int,
+        code: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._rows = tuple(rows)
         self.source, self.target = source, target
         self.unknown = tuple(
             (side, one) for side, told in (("source", source), ("target", target)) for one in told.unknown
         )
-        self._pairs = pairs
+        self._pairs, self._code = pairs, tuple(code)
 
     @property
     def rows(self) -> tuple[SettingDifference, ...]:
@@ -124,9 +118,12 @@ class SettingsReport(Tabular[SettingDifference]):
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Kind → how many layers of it the source and the target have."""
-        ours, theirs = self.source.counts, self.target.counts
-        return {kind: (ours.get(kind, 0), theirs.get(kind, 0)) for kind in {**ours, **theirs}}
+        """Kind → how many layers of it the source and the target have, without those that do nothing."""
+        ours, theirs = (
+            Counter(one.kind or one.cls.rpartition(".")[2] for one in told.named if not does_nothing(one))
+            for told in (self.source, self.target)
+        )
+        return {kind: (ours[kind], theirs[kind]) for kind in {**ours, **theirs}}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -139,6 +136,9 @@ class SettingsReport(Tabular[SettingDifference]):
             yield f"layers by kind, source | target: {', '.join(uneven)}"
         if any(row.one_sided and not row for row in self.rows):
             yield f"a layer of one side may be done in code on the other: {_OUT_OF_SIGHT}"
+        if self._code:
+            places = ", ".join(f"{one} | {other}" for one, other in self._code)
+            yield f"a layer here and code of its own there, source | target: {places}"
         for side in ("source", "target"):
             strangers = [one for where, one in self.unknown if where == side]
             if strangers:
@@ -202,112 +202,11 @@ def _places(rows: Sequence[SettingDifference], side: str) -> str:
 
 def _value(value: object, spelled: str) -> str:
     text = shown(value)
-    return f"{text}  ({spelled})" if spelled and spelled.partition("=")[2] != repr(value) else text
+    otherwise = spelled.partition("=")[2] != repr(value) and not isinstance(value, bool)
+    return f"{text} ({spelled})" if otherwise and 0 < len(spelled) <= _SPELLED else text
 
 
 def _when(row: SettingDifference) -> str:
     words = f"{row.when}: {row.sizes}" if row.sizes else row.when
     moved = f"moves the output by {row.moved:.1e}" if row.moved else "" if row.moved is None else "not on these inputs"
     return "; ".join(filter(None, (words, moved, row.remark)))
-
-
-def compared(
-    source: NetworkSettings,
-    target: NetworkSettings,
-    pairs: Paired,
-    shapes: Mapping[str, Shape] | None = None,
-) -> list[SettingDifference]:
-    """The rows of two networks whose layers are paired, in the order of the source."""
-    shapes = shapes or {}
-    ours, theirs = pairs.layers
-    both = [(ours[pair.source], theirs[pair.target], pair.how) for pair in pairs.found.pairs]
-    rows = [*_whole(source, target), *_by_layer(both, source, target)]
-    for one, other, how in both:
-        rows += [
-            SettingDifference(
-                one.path,
-                other.path,
-                one.kind or "",
-                *found,
-                how,
-                one.settings.get(found.setting),
-                other.settings.get(found.setting),
-            )
-            for found in differences(one, other, shapes.get(one.same_as or one.path))
-        ]
-    for side, layers, spare in ((0, ours, pairs.found.source), (1, theirs, pairs.found.target)):
-        strangers = (layers[path] for path in spare if path not in pairs.in_parts[side])
-        rows += [_alone(layer, side) for layer in strangers if layer.kind is not None]
-    return rows
-
-
-def _alone(layer: ToldLayer, side: int) -> SettingDifference:
-    """A layer that one side alone has."""
-    same = moves_no_number(layer)
-    when = "" if same else TRAINING if needs_training(layer) else INFERENCE
-    remark = ONE_SIDE if not same else "does nothing" if does_nothing(layer) else "changes the shape alone"
-    here = side == 0
-    return SettingDifference(
-        layer.path if here else "",
-        "" if here else layer.path,
-        str(layer.kind),
-        KIND,
-        layer.kind if here else None,
-        None if here else layer.kind,
-        same,
-        when,
-        remark=remark,
-    )
-
-
-def _whole(source: NetworkSettings, target: NetworkSettings) -> Iterator[SettingDifference]:
-    """What is true of the networks as a whole: their mode, and their dtypes."""
-    if source.training is not None and target.training is not None:
-        same = source.training == target.training
-        yield SettingDifference("", "", "", MODE, source.training, target.training, same, "" if same else INFERENCE)
-    ours, theirs = _floats(source), _floats(target)
-    if ours and theirs:
-        same = ours == theirs
-        yield SettingDifference("", "", "", DTYPE, ours, theirs, same, "" if same else INFERENCE)
-
-
-def _floats(told: NetworkSettings) -> tuple[str, ...]:
-    return tuple(sorted({dtype_name(one.dtype) for one in told.parameters if one.dtype.kind not in "biu"}))
-
-
-def _by_layer(
-    both: Sequence[tuple[ToldLayer, ToldLayer, str]], source: NetworkSettings, target: NetworkSettings
-) -> Iterator[SettingDifference]:
-    """Layers whose mode or dtype is not that of their network, where their partner's is."""
-    dtypes = [_dtypes_of(told) for told in (source, target)]
-    usual = _floats(source), _floats(target)
-    for one, other, how in both:
-        odd = (one.training != source.training) != (other.training != target.training)
-        if odd and None not in (one.training, other.training):
-            yield SettingDifference(
-                one.path, other.path, one.kind or "", MODE, one.training, other.training, False, INFERENCE, how=how
-            )
-        mine, yours = dtypes[0].get(one.path), dtypes[1].get(other.path)
-        if mine and yours and mine != yours and (len(usual[0]) > 1 or len(usual[1]) > 1):
-            yield SettingDifference(one.path, other.path, one.kind or "", DTYPE, mine, yours, False, INFERENCE, how=how)
-
-
-def _dtypes_of(told: NetworkSettings) -> dict[str, tuple[str, ...]]:
-    found: dict[str, set[str]] = {}
-    for one in told.parameters:
-        if one.dtype.kind not in "biu":
-            found.setdefault(one.layer, set()).add(dtype_name(one.dtype))
-    return {path: tuple(sorted(names)) for path, names in found.items()}
-
-
-def ordered(rows: Sequence[SettingDifference]) -> list[SettingDifference]:
-    """Those that matter most first; the rest as they were."""
-
-    def rank(row: SettingDifference) -> tuple[int, float]:
-        if row.same:
-            return 4, 0.0
-        if row.moved:
-            return -1, -row.moved
-        return 2 if row.one_sided and row.when != TRAINING else _RANKS.get(row.when, 0), 0.0
-
-    return sorted(rows, key=rank)
