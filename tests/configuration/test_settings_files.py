@@ -231,3 +231,13 @@ def test_commands(tmp_path):
 def test_a_report_cannot_be_written_into_no_folder(tmp_path):
     with pytest.raises(ArgumentError, match="there is no folder"):
         ts.settings(net()).to_json(tmp_path / "none" / "a.json")
+
+
+@pytest.mark.parametrize("value", [None, True, "x", -3, [], [[1]], [[[1, 2]]], 1e308, "inf"])
+def test_a_value_that_no_layer_has_is_compared_or_refused(files, value):
+    def change(content):
+        for one in content["rows"]:
+            one["value"] = value
+
+    with suppress(TsError):
+        str(ts.compare_settings(changed(files[0], change), files[1]))
