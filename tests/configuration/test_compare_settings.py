@@ -414,3 +414,12 @@ def test_a_layer_without_weights_that_is_left_out_is_the_one_row(seed):
     assert len(one_sided) == 1
     assert one_sided[0].source.startswith(f"{block[0]}.")
     assert len(report.failed) == 1
+
+
+def test_a_size_may_be_told_by_a_factor():
+    ours = Named(c=tn.Conv2d(3, 3, 1), u=tn.Upsample(scale_factor=2))
+    theirs = Cells(c=conv(3, 3, 1), u=mn.Upsample(size=(16, 16)))
+    assert differing(compared(ours, theirs)) == {("u", "u", "size"), ("u", "u", "scale_factor")}
+    assert compared(ours, theirs).failed[0].when == "at some sizes"
+    assert compared(ours, theirs, sample_inputs=np.ones((1, 3, 8, 8), np.float32))
+    assert not compared(ours, theirs, sample_inputs=np.ones((1, 3, 9, 9), np.float32))
