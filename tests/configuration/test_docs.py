@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import re
 from pathlib import Path
 
@@ -23,4 +22,4 @@ def test_the_page_prints_what_it_shows(tmp_path, monkeypatch):
         with contextlib.redirect_stdout(printed):
             exec(compile(code, str(PAGE), "exec"), names)
         assert printed.getvalue() == shown
-    assert os.listdir() == ["torch.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["torch.json"]
