@@ -295,6 +295,10 @@ def test_networks_of_nothing_in_common_and_what_is_no_network():
     ours = Named(f=tn.Linear(3, 4), g=tn.Linear(4, 7))
     with pytest.raises(SettingsError, match="do not belong together"):
         compared(ours, Cells(f=conv(2, 9, 5), g=conv(9, 11, 3)))
+    with pytest.raises(ArgumentTypeError, match="there are no settings in weights"):
+        ts.settings("net.pth")
+    with pytest.raises(ArgumentTypeError, match="there are no settings in weights"):
+        ts.compare_settings(ours.state_dict(), ours)
     for wrong in (3, {"a": np.ones(3)}, np.ones(3), tn.Linear):
         with pytest.raises(ArgumentTypeError, match="not a network"):
             ts.compare_settings(ours, wrong)
