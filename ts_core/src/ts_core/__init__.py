@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ts_core import migrator, widget
     from ts_core.checkpoints import Checkpoint, open_checkpoint
     from ts_core.comparison import Report, compare
+    from ts_core.configuration import NetworkSettings, SettingsReport, compare_settings, settings
     from ts_core.conversion import ConversionReport, convert, save_checkpoint, transfer
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
     from ts_core.mapping import WeightMap, weight_map
@@ -25,10 +26,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Checkpoint",
     "ConversionReport",
+    "NetworkSettings",
     "Report",
+    "SettingsReport",
     "WeightMap",
     "__version__",
     "compare",
+    "compare_settings",
     "convert",
     "errors",
     "fix_random",
@@ -42,6 +46,7 @@ __all__ = [
     "save",
     "save_checkpoint",
     "save_grad",
+    "settings",
     "to_numpy",
     "transfer",
     "weight_map",
@@ -55,9 +60,12 @@ __getattr__, __dir__ = exported(
     {
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
+        "NetworkSettings": "ts_core.configuration",
         "Report": "ts_core.comparison",
+        "SettingsReport": "ts_core.configuration",
         "WeightMap": "ts_core.mapping",
         "compare": "ts_core.comparison",
+        "compare_settings": "ts_core.configuration",
         "convert": "ts_core.conversion",
         "fix_random": "ts_core.frameworks",
         "from_numpy": "ts_core.frameworks",
@@ -68,6 +76,7 @@ __getattr__, __dir__ = exported(
         "parameters": "ts_core.frameworks",
         "plugins": "ts_core.frameworks",
         "save_checkpoint": "ts_core.conversion",
+        "settings": "ts_core.configuration",
         "to_numpy": "ts_core.frameworks",
         "transfer": "ts_core.conversion",
         "weight_map": "ts_core.mapping",

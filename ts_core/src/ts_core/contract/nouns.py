@@ -27,10 +27,12 @@ class Layer:
     Attributes:
         path: where it is found from the network: the attributes joined by dots; ``""`` for the network itself.
         layer: the framework's own object.
+        training: whether it is in training mode; None where the framework has no such mode, or it does not matter.
     """
 
     path: str
     layer: object = field(repr=False)
+    training: bool | None = None
 
     def inside(self, local: str) -> str:
         """The path of what is called so inside this layer: ``Layer("stem.fc", …).inside("weight")``."""
@@ -117,6 +119,8 @@ class LayerRule:
             (``"kernel"`` → ``"vars.0"``); ``FrameworkInfo.file_name`` then joins it to the layer's path.
         settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it
             (:mod:`ts_core.contract.settings`).
+        then: the attribute paths of inner layers that work on its output, and are layers of their own: the activation
+            that a linear layer was given. What else is inside a layer of the class is a part of it.
     """
 
     cls: str
@@ -127,6 +131,7 @@ class LayerRule:
     root_names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Spelling] = field(default_factory=dict)
     file_names: Mapping[str, str] = field(default_factory=dict)
+    then: tuple[str, ...] = ()
 
     def place(self, layer: str, local: str, stand_in: object = None) -> Place | None:
         """What a tensor is that a file has in a layer of this class.

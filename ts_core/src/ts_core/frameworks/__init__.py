@@ -19,12 +19,14 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
-from ts_core.frameworks._settings import settings
+from ts_core.frameworks._settings import ToldLayer, described, settings, told_layers
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
     "CURES",
+    "ToldLayer",
     "check_import",
+    "described",
     "fix_random",
     "framework_called",
     "framework_of",
@@ -41,4 +43,5 @@ __all__ = [
     "settings",
     "title_of",
     "to_numpy",
+    "told_layers",
 ]

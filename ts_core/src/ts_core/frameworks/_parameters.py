@@ -40,15 +40,16 @@ def parameters(net: object) -> list[Parameter]:
         NotBuiltError: the network has no parameters yet.
         PluginError: its plug-in answered something else than parameters.
     """
-    return _read(net)[1]
+    return read_parameters(net)[1]
 
 
-def _read(net: object) -> tuple[str, list[Parameter]]:
-    """The plug-in that recognises a network, and the network's parameters."""
+def read_parameters(net: object, layers: Mapping[str, object] | None = None) -> tuple[str, list[Parameter]]:
+    """The plug-in that recognises a network, and the network's parameters; `layers`, by path, need not be asked for."""
     plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
     if answer is None:
-        raise _not_a_network(net)
-    info, table, layers = registry().info(plugin), layer_table(registry(), plugin), layers_by(registry(), plugin, net)
+        raise not_a_network(net)
+    info, table = registry().info(plugin), layer_table(registry(), plugin)
+    layers = layers_by(registry(), plugin, net) if layers is None else layers
     owner_at = table.owners(layers)
     first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
     found = []
@@ -147,7 +148,7 @@ def load_parameters(
         ConversionWarning: elements that the dtype of their parameter cannot hold.
     """
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}  # all of them, before anything changes
-    plugin, known = _read(net)
+    plugin, known = read_parameters(net)
     places = [parameter for parameter in known if parameter.persistent]
     result = _fit(places, {name: array.shape for name, array in arrays.items()})
     if strict and not result:
@@ -215,7 +216,7 @@ def _explain(result: LoadResult) -> str:
     return listed("the arrays do not fit the network, which is unchanged:", problems)
 
 
-def _not_a_network(given: object) -> ArgumentTypeError:
+def not_a_network(given: object) -> ArgumentTypeError:
     advice = ""
     if isinstance(given, type):
         advice = f"; it is the class {given.__qualname__}: give an instance of it"
