@@ -27,7 +27,8 @@ def in_order(units: Sequence[Unit], paths: Sequence[str]) -> list[Unit]:
     for unit in units:
         parts = unit.path.split(".")
         prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-        latest = next((place[prefix] for prefix in prefixes if prefix in place), latest)
+        rank = next((place[prefix] for prefix in prefixes if prefix in place), None)
+        unit.ran, latest = rank is not None, latest if rank is None else rank
         ranks.append(latest)
     ordered = [units[i] for i in sorted(range(len(units)), key=lambda i: ranks[i])]
     for position, unit in enumerate(ordered):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from ts_core.mapping._alignment import ORDER, Pair
+from ts_core.mapping._alignment import Pair
+from ts_core.mapping._choosing import GUESSED
 from ts_core.mapping._names import numbers, overlap, words
 from ts_core.mapping._nouns import HARMLESS, LOST, MapEntry, Unmatched
 from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit
@@ -81,7 +82,7 @@ def _may_be_lost(slot: Slot, pair: Pair) -> bool:
     norm, and whose partner is a layer of the same kind without. Everything else that is missing there means that the
     two layers compute something else.
     """
-    return slot.role == "bias" and pair.evidence != ORDER and _both_are(pair, BIAS_IS_OPTIONAL)
+    return slot.role == "bias" and pair.evidence not in GUESSED and _both_are(pair, BIAS_IS_OPTIONAL)
 
 
 def _both_are(pair: Pair, families: frozenset[str]) -> bool:

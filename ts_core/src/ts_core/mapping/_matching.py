@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import prod
+from operator import attrgetter
 
 import numpy as np
 
 from ts_core.contract.arrays import Array
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import WeightMapError
-from ts_core.mapping._alignment import ORDER, Pair, align, side_by_side
+from ts_core.mapping._alignment import Pair, align, side_by_side
+from ts_core.mapping._choosing import EXECUTION, GUESSED
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
 from ts_core.mapping._joining import Paired, joined, names, transform
-from ts_core.mapping._names import nearness, numbers, words, wrapper_note, wrapper_prefix
+from ts_core.mapping._names import nearness, numbers, spelling, words, wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambiguity, MapEntry, Unmatched
+from ts_core.mapping._places import Places, by_place, without
 from ts_core.mapping._rules import layer_rules
 from ts_core.mapping._units import Slot, Unit, compatible, units_of
 from ts_core.mapping._unstacking import unstack
@@ -35,6 +37,8 @@ from ts_core.sources import NetworkTensors, Shapes
 _RELATED = 0.25
 # Words as near as this say the same.
 _NEAR = 0.6
+# What two units must have in common: everything, or the largest tensor.
+_SIGNATURE, _MAIN = attrgetter("signature"), attrgetter("main")
 
 
 def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: object = None) -> WeightMap:
@@ -124,19 +128,25 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
     """
     source, target = unstack(source, target)
     left, right = fuse(source, target), fuse(target, source)
-    pairs, spare_left, spare_right = align(left, right)
-    if spare_left and spare_right:  # once more without biases, and lone parameters against layers of one
-        more, spare_left, spare_right = align(spare_left, spare_right, _main_place)
-        pairs += [Pair(p.source, p.target, p.evidence, False) for p in more]
+    pairs, spare_left, spare_right = _pairs(left, right)
     _require_related(pairs, left, right)
     return _findings(pairs, left, right, spare_left, spare_right)
 
 
-def _main_place(unit: Unit) -> object:
-    """What a unit is at least: the sizes of its weight, or of its largest tensor."""
-    slot = unit.slots.get("weight") or unit.slots.get("scale")
-    sizes = slot.place[1] if slot else max((s.place[1] for s in unit.slots.values()), key=lambda own: (prod(own), own))
-    return sizes, len(unit.slots) > 2
+def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], list[Unit], list[Unit]]:
+    """The pairs of units, and what is left over on either side: what stands elsewhere stays open."""
+    pairs, spare_left, spare_right = align(left, right)
+    places = Places([pair for pair in pairs if not pair.loose] or pairs)
+    pairs = [pair for pair in pairs if not pair.loose or places.agree(pair.source, pair.target)]
+    for key in (_SIGNATURE, _MAIN):
+        places, (spare_left, spare_right) = Places(pairs), without(pairs, left, right)
+        if key is _MAIN and spare_left and spare_right:  # without biases, and lone parameters against layers of one
+            more, _, _ = align(spare_left, spare_right, key)
+            pairs += [replace(pair, sound=False) for pair in more if places.agree(pair.source, pair.target)]
+            spare_left, spare_right = without(pairs, left, right)
+        more, spare_left, spare_right = by_place(places, spare_left, spare_right, key)
+        pairs += more
+    return pairs, spare_left, spare_right
 
 
 def _require_related(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequence[Unit]) -> None:
@@ -225,8 +235,8 @@ def _stored(slots: Iterable[Slot]) -> Iterable[Slot]:
 
 def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
     equal = pair.source.path == pair.target.path
-    if pair.evidence == ORDER:
-        how, certainty = "order", GUESS
+    if pair.evidence in GUESSED:
+        how, certainty = "execution" if pair.evidence == EXECUTION else "order", GUESS
     else:
         how = "equal name" if equal else "alignment"
         certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
@@ -237,7 +247,7 @@ def _same_words(pair: Pair) -> bool:
     """Whether the two paths say the same in near words, and their last components in the same ones."""
     a, b = pair.source.path, pair.target.path
     mine, theirs = words(a), words(b)
-    last = [(words(path.rpartition(".")[2]), numbers(path.rpartition(".")[2])) for path in (a, b)]
+    last = [spelling(path.rpartition(".")[2]) for path in (a, b)]
     return (
         last[0] == last[1]
         and len(numbers(a)) == len(numbers(b))

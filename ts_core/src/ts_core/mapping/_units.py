@@ -91,6 +91,7 @@ class Unit:
         slots: role → slot.
         position: in the order of definition (or execution).
         lone: whether it is a single parameter outside any known layer; its last component is then its own name.
+        ran: whether its layer was seen to run, and `position` is where.
     """
 
     path: str
@@ -98,6 +99,7 @@ class Unit:
     position: int
     lone: bool = False
     slots: dict[str, Slot] = field(default_factory=dict)
+    ran: bool = False
 
     def stored(self) -> Iterator[Slot]:
         """Its tensors as they are stored, each once."""
@@ -115,6 +117,18 @@ class Unit:
         if self.lone:
             return tuple(("", slot.place[1]) for slot in self.slots.values())
         return tuple(sorted(slot.place for role, slot in self.slots.items() if role not in OPTIONAL_ROLES))
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has vectors alone, as a norm has, of which a network holds many of one size."""
+        return all(len(slot.place[1]) < 2 for slot in self.slots.values())
+
+    @property
+    def main(self) -> object:
+        """What it is at least: the sizes of its weight, or of its largest tensor."""
+        slot = self.slots.get("weight") or self.slots.get("scale")
+        found = (s.place[1] for s in self.slots.values())
+        return slot.place[1] if slot else max(found, key=lambda own: (prod(own), own)), len(self.slots) > 2
 
     @property
     def elements(self) -> int:

@@ -1,0 +1,117 @@
+"""Choosing between equals: which of several modules or layers of equal contents is which.
+
+Words decide, then numbers that both sides share, then the order of definition; or the order of execution, where both
+networks were run. What an order alone decided is a guess.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+from ts_core.mapping._names import distinguishing, numbers, overlap, sizes
+from ts_core.mapping._tree import BY_POSITION, Node
+
+# Words decide between equals when they have this much in common.
+WORDS = 0.3
+
+NAME, STRUCTURE, ORDER, EXECUTION = "name", "structure", "order", "execution"
+# What leaves a choice a guess, and with it whatever is matched inside.
+GUESSED = frozenset([ORDER, EXECUTION])
+
+
+def assign(left: list[Node], right: list[Node]) -> Iterator[tuple[Node, Node, str]]:
+    """Pair equally many nodes of equal contents: by words where they tell, then by numbers, then by order."""
+    if len(left) == 1:
+        yield left[0], right[0], STRUCTURE
+        return
+    left_classes, right_classes = _classes(left), _classes(right)
+    rest_left, rest_right = dict(left_classes), dict(right_classes)
+    for a, b in _by_words(left_classes, right_classes):
+        yield from _in_order(rest_left.pop(a), rest_right.pop(b), bool(a) and bool(b))
+    if rest_left:
+        yield from _in_order(
+            sorted((n for nodes in rest_left.values() for n in nodes), key=BY_POSITION),
+            sorted((n for nodes in rest_right.values() for n in nodes), key=BY_POSITION),
+            named=False,
+        )
+
+
+def _classes(nodes: list[Node]) -> dict[frozenset[str], list[Node]]:
+    """Nodes by the words that distinguish them from one another."""
+    classes: dict[frozenset[str], list[Node]] = defaultdict(list)
+    for node, own in zip(nodes, distinguishing(node.path for node in nodes), strict=True):
+        classes[own].append(node)
+    return classes
+
+
+def _by_words(
+    left: dict[frozenset[str], list[Node]], right: dict[frozenset[str], list[Node]]
+) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Classes of equal size that are nearest to each other by their words, the nearest first."""
+    if len(left) == len(right) == 1:
+        yield next(iter(left)), next(iter(right))
+        return
+    near = sorted(
+        ((overlap(a, b), a, b) for a, x in left.items() for b, y in right.items() if len(x) == len(y)),
+        key=lambda item: -item[0],
+    )
+    used: set[tuple[int, frozenset[str]]] = set()
+    for score, a, b in near:
+        if score < WORDS or (0, a) in used or (1, b) in used:
+            continue
+        rivals = [s for s, x, y in near if (x == a) != (y == b) and (0, x) not in used and (1, y) not in used]
+        if max(rivals, default=0.0) < score:
+            used |= {(0, a), (1, b)}
+            yield a, b
+
+
+def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tuple[Node, Node, str]]:
+    """Pair nodes that only numbers or their order distinguish."""
+    if len(left) == 1:
+        yield left[0], right[0], NAME if named else STRUCTURE
+        return
+    key, evidence = _numbered(left, right)
+    agreed = all(sorted(side, key=key) == sorted(side, key=BY_POSITION) for side in (left, right))
+    if all(node.ran for node in (*left, *right)) and not (agreed and evidence == NAME):
+        key, evidence = BY_POSITION, EXECUTION  # numbers may mean anything; what runs first is first
+    yield from ((a, b, evidence) for a, b in zip(sorted(left, key=key), sorted(right, key=key), strict=True))
+
+
+def _numbered(left: list[Node], right: list[Node]) -> tuple[Callable[[Node], Any], str]:
+    """By what to order nodes which numbers may tell apart, and what that is worth.
+
+    Numbers that both sides share are names. Others tell at most an order, which is worth something where it is that of
+    definition as well.
+    """
+    for key in (_all_numbers, _numbers):
+        ours, theirs = (Counter(map(key, side)) for side in (left, right))
+        if ours == theirs and len(ours) == len(left):
+            return key, NAME
+    both = [*left, *right]
+    if len(ours) < len(left) or len(theirs) < len(right) or len({len(_numbers(node)) for node in both}) > 1:
+        return BY_POSITION, ORDER
+    in_order = [sorted(side, key=BY_POSITION) for side in (left, right)]
+    if all(sorted(side, key=_numbers) == side for side in in_order):
+        return BY_POSITION, NAME if all(map(_counts, both)) else ORDER
+    return _numbers if all(map(_consecutive, (left, right))) else BY_POSITION, ORDER
+
+
+def _numbers(node: Node) -> tuple[int, ...]:
+    return numbers(node.path)
+
+
+def _all_numbers(node: Node) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    return numbers(node.path), sizes(node.path)
+
+
+def _counts(node: Node) -> bool:
+    """Whether the numbers of a node may count: a number of channels is larger than what stands before it."""
+    return max(_numbers(node), default=0) <= 4 * node.position + 8
+
+
+def _consecutive(nodes: Iterable[Node]) -> bool:
+    found = sorted(map(_numbers, nodes))
+    return all(a[:-1] == b[:-1] and a[-1] + 1 == b[-1] for a, b in pairwise(found))
