@@ -14,8 +14,10 @@ _PIECES = re.compile(r"\d+(?:x\d+)+|\d[dD](?![a-zA-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-
 
 # Words behind which a number is a size, and no place in an order: `kernel_3`, `ch64`, `rate12`.
 _SIZE_WORDS = frozenset(
-    ("k", "ks", "kernel", "ksize", "stride", "str", "dil", "dilation", "rate", "pad", "padding")
-    + ("channels", "ch", "chan", "dim", "dims", "width", "filters", "size", "px")
+    [
+        *("k", "ks", "kernel", "ksize", "stride", "str", "dil", "dilation", "rate", "pad", "padding"),
+        *("channels", "ch", "chan", "dim", "dims", "width", "filters", "size", "px"),
+    ]
 )
 # Letters that abbreviate a size where something stands before them, `bn_s2`, or beside them, `k3s2`.
 _SIZE_LETTERS = frozenset("kscdpgrfwh")
