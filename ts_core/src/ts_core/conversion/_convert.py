@@ -24,7 +24,7 @@ from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import ArgumentError, WeightMapError
 from ts_core.frameworks import framework_called
 from ts_core.log import LOGGER
-from ts_core.mapping import WeightMap
+from ts_core.mapping import UNKNOWN_LAYER, WeightMap
 from ts_core.mapping import weight_map as make_weight_map
 from ts_core.sources import Indexed, borrowed, open_source
 
@@ -38,6 +38,7 @@ _ADVICE = {  # by the argument that the map was made from
     "target": "is it the same network? `ts map SOURCE --like TARGET -o map.json` writes a map to complete by hand",
     "weight_map": "complete the map, or is it for another checkpoint?",
 }
+_SHOWN = 5  # names that an error lists before it counts the rest
 _PROGRESS_AFTER = 0.5  # seconds; a conversion that is done by then shows no bar
 
 
@@ -52,6 +53,7 @@ def convert(
     cast: Mapping[str, str] | None = None,
     max_shard_size: int | str | None = None,
     progress: bool = True,
+    allow_unknown: bool = False,
     **open_options: Any,
 ) -> ConversionReport:
     """Convert a checkpoint to another format, and its names and layouts to those of another framework.
@@ -69,6 +71,7 @@ def convert(
         cast: names of dtypes → names of the dtypes to store instead, ``{"bfloat16": "float32"}``.
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
+        allow_unknown: write the file although `to` was asked for and no rule knows any of the names.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
     Returns:
@@ -79,7 +82,8 @@ def convert(
         ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
             stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
         CheckpointError: the source cannot be read.
-        WeightMapError: names do not match, or are ambiguous; the message lists them.
+        WeightMapError: names do not match, are ambiguous, or belong to layers that the other framework lacks; the
+            message lists them. Or nothing was translated, because no rule knows any of the names.
         UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
         CheckpointWriteError: no room, no permission.
 
@@ -105,6 +109,8 @@ def convert(
             notes.append(UNCHANGED)
         else:
             _require_complete(found, tensors.index, given[0])
+            if to is not None and not allow_unknown:
+                _require_translated(found, to)
             warn(found)
             translated = found.apply(passing)
             rows = mapped_rows(tensors.index, translated, found.entries, found.unmatched_source)
@@ -182,6 +188,19 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
     if problems:
         raise WeightMapError(
             f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):\n" + "\n".join(problems)
+        )
+
+
+def _require_translated(weight_map: WeightMap, to: str) -> None:
+    """A conversion that was to translate names, and knew none of them, did nothing that was asked for."""
+    if weight_map.entries and all(entry.how == UNKNOWN_LAYER for entry in weight_map.entries):
+        names = [entry.source[0] for entry in weight_map.entries]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise WeightMapError(
+            f"nothing can be translated to {to}, and nothing was written: no layer rule knows any of the {len(names)} "
+            f"names: {', '.join(names[:_SHOWN])}{more}. Give the target network or checkpoint (target=, on the command "
+            "line --like), a finished map (weight_map=, --map), or keep the names on purpose (allow_unknown=True, "
+            "--allow-unknown)"
         )
 
 

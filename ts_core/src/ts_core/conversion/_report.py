@@ -11,7 +11,7 @@ from typing import Any
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
-from ts_core.mapping import MapEntry, Unmatched
+from ts_core.mapping import UNKNOWN_LAYER, MapEntry, Unmatched
 from ts_core.reporting import Column, Tabular
 
 Shape = tuple[int, ...]
@@ -23,6 +23,7 @@ NOT_APPLICABLE = "Not applicable"  # the other side cannot have it, or does not 
 MISSING = "Missing in source"
 UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
+_UNKNOWN = UNKNOWN_LAYER.capitalize()  # asked to translate, no rule knew how
 _FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS)
 
 
@@ -129,7 +130,8 @@ def mapped_rows(
     for entry in entries:
         found = (str(entry.transform or ""), entry.how, entry.certainty)
         for name, becomes in product(entry.source, entry.target):
-            words = status(name, becomes, entry.transform is not None)
+            unknown = entry.how == UNKNOWN_LAYER and name == becomes
+            words = _UNKNOWN if unknown else status(name, becomes, entry.transform is not None)
             rows.append(ConversionRow(name, becomes, words, source[name].shape, index[becomes].shape, *found))
     for one in left_out:
         if one.name in source:

@@ -7,7 +7,7 @@ either side is explained, and what could go several ways is listed as ambiguous.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -136,8 +136,10 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
 def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], list[Unit], list[Unit]]:
     """The pairs of units, and what is left over on either side: what stands elsewhere stays open."""
     pairs, spare_left, spare_right = align(left, right)
-    places = Places([pair for pair in pairs if not pair.loose] or pairs)
-    pairs = [pair for pair in pairs if not pair.loose or places.agree(pair.source, pair.target)]
+    counts = [Counter(map(_SIGNATURE, units)) for units in (left, right)]
+    loose = {id(p) for p in pairs if p.loose and (p.source.flat or any(c[p.source.signature] > 1 for c in counts))}
+    places = Places([pair for pair in pairs if id(pair) not in loose])
+    pairs = [pair for pair in pairs if id(pair) not in loose or places.agree(pair.source, pair.target)]
     for key in (_SIGNATURE, _MAIN):
         places, (spare_left, spare_right) = Places(pairs), without(pairs, left, right)
         if key is _MAIN and spare_left and spare_right:  # without biases, and lone parameters against layers of one

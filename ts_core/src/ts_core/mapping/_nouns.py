@@ -9,6 +9,8 @@ from ts_core.contract.transforms import Transform
 CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
 ERROR, LOST, HARMLESS = "error", "lost", "harmless"
 
+UNKNOWN_LAYER = "unknown layer: name kept"  # how a tensor was translated that no rule knows
+
 LEFT_OUT = "the map leaves it out"  # the reason of a tensor that the user left out on purpose
 
 
@@ -20,7 +22,8 @@ class MapEntry:
         source: names in the source; several when they are fused.
         target: names in the target; several when one is split.
         transform: the change of layout, ``None`` when the arrays stay as they are.
-        how: how it was found: ``"rule"``, ``"equal name"``, ``"alignment"``, ``"order"``, ``"user"`` or ``"file"``.
+        how: how it was found: ``"rule"``, :data:`UNKNOWN_LAYER` where a translation knows none, ``"equal name"``,
+            ``"alignment"``, ``"order"``, ``"execution"``, ``"user"`` or ``"file"``.
         certainty: ``"certain"``, ``"likely"`` or ``"guess"``.
     """
 

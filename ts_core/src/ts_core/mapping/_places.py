@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 
 from ts_core.mapping._alignment import Pair, side_by_side
-from ts_core.mapping._choosing import STRUCTURE
-from ts_core.mapping._names import spelling
+from ts_core.mapping._choosing import STRUCTURE, WORDS
+from ts_core.mapping._names import numbers, overlap, spelling, words
 from ts_core.mapping._units import Unit, compatible
 
 
@@ -28,7 +28,9 @@ class Places:
 
     def agree(self, source: Unit, target: Unit) -> bool:
         """Whether two units stand in the same place, as far as the pairs tell."""
-        if spelling(source.path) == spelling(target.path):
+        if not self._partner or spelling(source.path) == spelling(target.path):
+            return True
+        if numbers(source.path) == numbers(target.path) != () and overlap(words(source.path), words(target.path)) > WORDS:
             return True
         inside = [self._inside(0, source, target), self._inside(1, target, source)]
         return (False not in inside and True in inside) or self._beside(source, target)
