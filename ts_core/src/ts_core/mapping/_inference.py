@@ -100,18 +100,32 @@ def _read_group(
     """
     known = names
     kinds = tuple(_kinds(known, index, rules))
-    if not kinds:  # what no rule knows may stand beside a layer: the counters of a profiler, a mask
-        explained = {local for rule in rules for local in rule.roles}
-        known = {local: name for local, name in names.items() if local in explained}
-        kinds = tuple(_kinds(known, index, rules)) if known and len(known) < len(names) else ()
-        if len(known) == 1 and (_vector(known, index) or len({kind.family for kind in kinds}) > 1):
-            kinds = ()
+    if not kinds:
+        known, kinds = _largest_layer(names, index, rules)
     doubtful = bool(kinds) and len(known) == 1 and _vector(known, index) and not _complete(known, rules)
     if not kinds or (doubtful and has_layers):
         yield from (Reading(layer, {local: name}, ()) for local, name in names.items())
         return
     yield Reading(layer, known, kinds, doubtful=doubtful)
     yield from (Reading(layer, {local: name}, ()) for local, name in names.items() if local not in known)
+
+
+def _largest_layer(
+    names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]
+) -> tuple[Mapping[str, str], tuple[Kind, ...]]:
+    """The largest part of a place that is a layer, beside which others stand: counters of a profiler, a mask."""
+    parts = {frozenset(names.keys() & rule.roles.keys()) for rule in rules}
+    for size in sorted({len(part) for part in parts if part}, reverse=True):
+        found = []
+        for part in (part for part in parts if len(part) == size):
+            known = {local: name for local, name in names.items() if local in part}
+            kinds = tuple(_kinds(known, index, rules))
+            telling = size > 1 or (not _vector(known, index) and len({kind.family for kind in kinds}) == 1)
+            if kinds and telling:
+                found.append((known, kinds))
+        if found:
+            return found[0] if len(found) == 1 else (names, ())
+    return names, ()
 
 
 def _vector(names: Mapping[str, str], index: Mapping[str, TensorInfo]) -> bool:

@@ -8,7 +8,7 @@ either side is explained, and what could go several ways is listed as ambiguous.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
@@ -24,9 +24,10 @@ from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._fusing import fuse
 from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, spelling, words, wrapper_note, wrapper_prefix
-from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LIKELY, Ambiguity, MapEntry, Unmatched
+from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LEFT_OUT, LIKELY, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._places import Places, by_place, without
 from ts_core.mapping._rules import layer_rules
+from ts_core.mapping._same_names import by_equal_names
 from ts_core.mapping._units import Slot, Unit, compatible, units_of
 from ts_core.mapping._unstacking import unstack
 from ts_core.mapping._weight_map import WeightMap
@@ -48,6 +49,12 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
         WeightMapError: the two have next to nothing in common.
         ArgumentError: sample inputs are given, and one of the two is no network.
     """
+    equal = by_equal_names(source, target) if sample_inputs is None else None
+    if equal is not None:
+        found = unmatched_by(WeightMap(equal, order=source), source, target)
+        found = found.replaced(unmatched_source=_without_copies(found, source))
+        if found.complete:
+            return found
     left = units_of(source, layer_rules(source), target)
     right = units_of(target, layer_rules(target), source)
     if sample_inputs is not None:
@@ -111,12 +118,14 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
         raise WeightMapError(f"the weight map leads to names that the target lacks: {', '.join(unknown)}")
     found = given.replaced(entries=entries, order=source)
     known = {u.name: u for u in given.unmatched_source}
+    left_out = {u.name: u for u in given.unmatched_target if u.reason == LEFT_OUT}
+    left_out |= {n: u for n, u in known.items() if u.reason == LEFT_OUT}  # the file of a map tells of the source alone
     explain_left = Explainer(right, found.by_target, {}, "target")
     explain_right = Explainer(left, found.by_source, {}, "source")
     ours, theirs = ([slot for unit in units for slot in unit.stored()] for units in (left, right))
     return found.replaced(
         unmatched_source=[known.get(s.name) or explain_left(s) for s in ours if s.name not in found],
-        unmatched_target=[explain_right(s) for s in theirs if s.name not in found.by_target],
+        unmatched_target=[left_out.get(s.name) or explain_right(s) for s in theirs if s.name not in found.by_target],
     )
 
 
@@ -135,6 +144,7 @@ def match(source: Sequence[Unit], target: Sequence[Unit]) -> WeightMap:
 
 def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], list[Unit], list[Unit]]:
     """The pairs of units, and what is left over on either side: what stands elsewhere stays open."""
+    left, right, tied_left, tied_right = _without_ties(left, right)
     pairs, spare_left, spare_right = align(left, right)
     counts = [Counter(map(_SIGNATURE, units)) for units in (left, right)]
     loose = {id(p) for p in pairs if p.loose and (p.source.flat or any(c[p.source.signature] > 1 for c in counts))}
@@ -148,7 +158,37 @@ def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], lis
             spare_left, spare_right = without(pairs, left, right)
         more, spare_left, spare_right = by_place(places, spare_left, spare_right, key)
         pairs += more
-    return pairs, spare_left, spare_right
+    return pairs, [*spare_left, *tied_left], [*spare_right, *tied_right]
+
+
+def _without_ties(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Unit], list[Unit], list[Unit], list[Unit]]:
+    """The units of both sides that compete for partners, and those that do not.
+
+    A tensor that is another one as well needs no partner of its own: it has none where the other side has fewer layers
+    of its kind.
+    """
+    sides: tuple[list[Unit], list[Unit]] = (list(left), list(right))
+    tied: tuple[list[Unit], list[Unit]] = ([], [])
+    for both in side_by_side(left, right, _SIGNATURE):
+        for side in (0, 1):
+            own = [unit for unit in both[side] if all(slot.tied_to for slot in unit.slots.values())]
+            surplus = len(both[side]) - len(both[1 - side])
+            tied[side].extend(own[max(len(own) - surplus, 0) :] if surplus > 0 else [])
+    for side in (0, 1):
+        idle = {id(unit) for unit in tied[side]}
+        sides[side][:] = [unit for unit in sides[side] if id(unit) not in idle]
+        tied[side].extend(_stripped(sides[side], {unit.signature for unit in sides[1 - side]}))
+    return *sides, *tied
+
+
+def _stripped(units: list[Unit], others: Container[object]) -> Iterator[Unit]:
+    """Take tied tensors off the layers that the other side does not have with them; what was taken off comes back."""
+    for place, unit in enumerate(units):
+        tied = {role: slot for role, slot in unit.slots.items() if slot.tied_to}
+        if tied and len(tied) < len(unit.slots) and unit.signature not in others:
+            yield Unit(unit.path, unit.families, unit.position, unit.lone, tied)
+            rest = {role: slot for role, slot in unit.slots.items() if role not in tied}
+            units[place] = replace(unit, slots=rest)
 
 
 def _require_related(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequence[Unit]) -> None:

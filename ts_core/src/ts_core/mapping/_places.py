@@ -30,7 +30,10 @@ class Places:
         """Whether two units stand in the same place, as far as the pairs tell."""
         if not self._partner or spelling(source.path) == spelling(target.path):
             return True
-        if numbers(source.path) == numbers(target.path) != () and overlap(words(source.path), words(target.path)) > WORDS:
+        if (
+            numbers(source.path) == numbers(target.path) != ()
+            and overlap(words(source.path), words(target.path)) > WORDS
+        ):
             return True
         inside = [self._inside(0, source, target), self._inside(1, target, source)]
         return (False not in inside and True in inside) or self._beside(source, target)

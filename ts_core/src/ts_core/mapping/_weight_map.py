@@ -72,9 +72,10 @@ class WeightMap(Tabular[MapRow]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
 
     A map is a sequence of :class:`MapEntry`, over which it iterates, and it looks names up: ``"a.weight" in map``,
-    ``map["a.weight"]``; :attr:`names` is the same as a mapping. Editing changes the map as a whole:
-    ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves it out on purpose,
-    which nothing complains of any more. Everything else gives a new map. Two maps are equal when they are the same one.
+    ``map["a.weight"]``, or an entry, ``[map[each] for each in map]``; :attr:`names` is the same as a mapping. Editing
+    changes the map as a whole: ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere,
+    ``del map["a.weight"]`` leaves it out on purpose, of which nothing complains any more. Everything else gives a new
+    map. Two maps are equal when they are the same one.
 
     What it is made of is said by the properties of the same names; `order` are the names of the source in its order, by
     default that of the entries.
@@ -163,9 +164,17 @@ class WeightMap(Tabular[MapRow]):
         """Whether the map moves the source tensor of this name; of an entry, whether it is one of the map's."""
         return item in self._content.names if isinstance(item, str) else item in self.entries
 
-    def __getitem__(self, source: str) -> Target:
-        """The target name of a source name; several names when it is split. Raises KeyError when it has none."""
-        return self._content.names[source]
+    def __getitem__(self, source: str | MapEntry) -> Target:
+        """The target name of a source name, or of an entry of the map; several names when it is split.
+
+        Raises:
+            KeyError: it has none.
+        """
+        if not isinstance(source, MapEntry):
+            return self._content.names[source]
+        if source not in self.entries:
+            raise KeyError(source)
+        return one_or_more(source.target)
 
     def __setitem__(self, source: str, target: str) -> None:
         """Send a source tensor to this target name, in place of whatever the map said of either.
@@ -183,14 +192,19 @@ class WeightMap(Tabular[MapRow]):
         self._content = self._content.settled([*kept, *([] if old else [new])], {source}, {target})
 
     def __delitem__(self, source: str) -> None:
-        """Leave a source tensor out on purpose. Raises KeyError when the map says nothing of it."""
+        """Leave a source tensor out on purpose, and what it would have become. Raises KeyError for an unknown name."""
         open_names = {u.name for u in self.unmatched_source}.union(*(a.source for a in self.ambiguous))
         if source not in self and source not in open_names:
             raise KeyError(source)
         kept = [entry for entry in self.entries if source not in entry.source]
+        targets = self.by_source[source].target if source in self else ()
         content = self._content.settled(kept, {source}, ())
-        left_out = Unmatched(source, (), LEFT_OUT, severity=HARMLESS)
-        self._content = dataclasses.replace(content, unmatched_source=(*content.unmatched_source, left_out))
+        gone, without = ([Unmatched(n, (), LEFT_OUT, severity=HARMLESS) for n in some] for some in ([source], targets))
+        self._content = dataclasses.replace(
+            content,
+            unmatched_source=(*content.unmatched_source, *gone),
+            unmatched_target=(*content.unmatched_target, *without),
+        )
 
     def __repr__(self) -> str:
         counts = [f"{len(self)} entries"]
