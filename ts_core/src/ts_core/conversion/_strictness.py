@@ -32,6 +32,12 @@ def warn(found: WeightMap) -> None:
             "in the file of a map: null)"
         )
         errors.warn(errors.WeightMapWarning(message))
+    doubted = [entry for entry in found if entry.doubt]
+    if doubted:
+        names = _some([entry.source[0] for entry in doubted])
+        errors.warn(
+            errors.WeightMapWarning(f"{len(doubted)} of {len(found)} entries are doubtful: {names}. {doubted[0].doubt}")
+        )
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:
         message = (

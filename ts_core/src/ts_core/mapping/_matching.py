@@ -21,14 +21,14 @@ from ts_core.mapping._alignment import Pair, align, side_by_side
 from ts_core.mapping._choosing import EXECUTION, GUESSED
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
-from ts_core.mapping._fusing import fuse
+from ts_core.mapping._fusing import fuse, fuse_by_place
 from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, spelling, words, wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LEFT_OUT, LIKELY, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._places import Places, by_place, without
 from ts_core.mapping._rules import layer_rules
 from ts_core.mapping._same_names import by_equal_names
-from ts_core.mapping._units import Slot, Unit, compatible, units_of
+from ts_core.mapping._units import NORMS, Slot, Unit, compatible, units_of
 from ts_core.mapping._unstacking import unstack
 from ts_core.mapping._weight_map import WeightMap
 from ts_core.running import as_inputs, run
@@ -120,8 +120,8 @@ def unmatched_by(given: WeightMap, source: LazyTensors, target: LazyTensors) -> 
     known = {u.name: u for u in given.unmatched_source}
     left_out = {u.name: u for u in given.unmatched_target if u.reason == LEFT_OUT}
     left_out |= {n: u for n, u in known.items() if u.reason == LEFT_OUT}  # the file of a map tells of the source alone
-    explain_left = Explainer(right, found.by_target, {}, "target")
-    explain_right = Explainer(left, found.by_source, {}, "source")
+    explain_left = Explainer(left, right, found.by_target, {}, Places(()), "target")
+    explain_right = Explainer(right, left, found.by_source, {}, Places(()), "source")
     ours, theirs = ([slot for unit in units for slot in unit.stored()] for units in (left, right))
     return found.replaced(
         unmatched_source=[known.get(s.name) or explain_left(s) for s in ours if s.name not in found],
@@ -158,7 +158,21 @@ def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], lis
             spare_left, spare_right = without(pairs, left, right)
         more, spare_left, spare_right = by_place(places, spare_left, spare_right, key)
         pairs += more
+    for step in (_norms_by_place, fuse_by_place):
+        more, spare_left, spare_right = step(Places(pairs), spare_left, spare_right)
+        pairs += more
     return pairs, [*spare_left, *tied_left], [*spare_right, *tied_right]
+
+
+def _norms_by_place(
+    places: Places, left: Sequence[Unit], right: Sequence[Unit]
+) -> tuple[list[Pair], list[Unit], list[Unit]]:
+    """Pair norms of two kinds that stand in one place: they scale and shift alike, and normalise otherwise."""
+
+    def size(unit: Unit) -> object:
+        return unit.slots["scale"].place[1] if unit.families <= NORMS and "scale" in unit.slots else id(unit)
+
+    return by_place(places, left, right, size, lambda a, b: not compatible(a, b))
 
 
 def _without_ties(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Unit], list[Unit], list[Unit], list[Unit]]:
@@ -225,19 +239,20 @@ def _findings(
     order = _names(left)
     position = {name: place for place, name in enumerate(order)}
     entries.sort(key=lambda entry: position[entry.source[0]])
-    found = WeightMap(entries, ambiguous=_ambiguous(spare_left, spare_right), order=order)
-    explain_left = Explainer(right, found.by_target, bare, "target")
-    explain_right = Explainer(left, found.by_source, bare, "source")
+    places = Places(pairs)
+    found = WeightMap(entries, ambiguous=_ambiguous(places, spare_left, spare_right), order=order)
+    explain_left = Explainer(left, right, found.by_target, bare, places, "target")
+    explain_right = Explainer(right, left, found.by_source, bare, places, "source")
     return found.replaced(
         unmatched_source=[explain_left(part) for part in _stored(lost_left)],
         unmatched_target=[explain_right(part) for part in _stored(lost_right)],
     )
 
 
-def _ambiguous(spare_left: Iterable[Unit], spare_right: Iterable[Unit]) -> Iterator[Ambiguity]:
-    """What is left over on both sides although it would fit."""
-    for left, right in side_by_side(spare_left, spare_right, lambda unit: unit.signature):
-        fitting = [(a, b) for a in left for b in right if compatible(a, b)]
+def _ambiguous(places: Places, spare_left: Iterable[Unit], spare_right: Iterable[Unit]) -> Iterator[Ambiguity]:
+    """What is left over on both sides although it would fit, in kind, shape and place."""
+    for left, right in side_by_side(spare_left, spare_right, _SIGNATURE):
+        fitting = [(a, b) for a in left for b in right if compatible(a, b) and places.agree(a, b)]
         if fitting:
             first = {id(a): a for a, _ in fitting}.values()
             second = {id(b): b for _, b in fitting}.values()
@@ -282,7 +297,22 @@ def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
     else:
         how = "equal name" if equal else "alignment"
         certainty = CERTAIN if pair.sound and (equal or _same_words(pair)) else LIKELY
-    return MapEntry(names(group, 0), names(group, 1), transform(group), how, certainty)
+    doubt = _doubt(pair, group)
+    certainty = LIKELY if doubt and certainty == CERTAIN else certainty
+    return MapEntry(names(group, 0), names(group, 1), transform(group), how, certainty, doubt)
+
+
+def _doubt(pair: Pair, group: Sequence[Paired]) -> str:
+    """What differs between partners all the same."""
+    if not compatible(pair.source, pair.target):
+        return (
+            f"the source has a {pair.source.family} here, the target a {pair.target.family}: they scale and shift "
+            "alike and normalise otherwise, unless their settings make them one (ts.compare_settings)"
+        )
+    for slot, consequence in zip(group[0], ("zeros stand for it", "its part gets lost"), strict=True):
+        if slot.gaps:
+            return f"{len(slot.gaps)} of the layers that are joined have no {slot.role}: {consequence}"
+    return ""
 
 
 def _same_words(pair: Pair) -> bool:

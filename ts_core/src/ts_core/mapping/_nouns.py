@@ -25,6 +25,7 @@ class MapEntry:
         how: how it was found: ``"rule"``, :data:`UNKNOWN_LAYER` where a translation knows none, ``"equal name"``,
             ``"alignment"``, ``"order"``, ``"execution"``, ``"user"`` or ``"file"``.
         certainty: ``"certain"``, ``"likely"`` or ``"guess"``.
+        doubt: what speaks against it, or differs all the same; empty when nothing does.
     """
 
     source: tuple[str, ...]
@@ -32,6 +33,15 @@ class MapEntry:
     transform: Transform | None = None
     how: str = "user"
     certainty: str = CERTAIN
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Where a bias in front of a batch norm can go: `mean`, the name of the norm's running mean; else `problem`."""
+
+    mean: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,8 @@ class Unmatched:
         candidates: the names on the other side that came nearest.
         severity: ``"error"``; ``"lost"`` for the bias of a linear layer or convolution whose partner was built without
             one; or ``"harmless"`` when the other side cannot have it or does not need it: a counter, a constant index.
+        folds_into: of a lost bias, the running mean in the source from which it can be subtracted instead, or why there
+            is none.
     """
 
     name: str
@@ -52,6 +64,7 @@ class Unmatched:
     reason: str
     candidates: tuple[str, ...] = ()
     severity: str = ERROR
+    folds_into: Fold | None = None
 
     @property
     def harmless(self) -> bool:

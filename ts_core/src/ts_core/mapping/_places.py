@@ -38,6 +38,10 @@ class Places:
         inside = [self._inside(0, source, target), self._inside(1, target, source)]
         return (False not in inside and True in inside) or self._beside(source, target)
 
+    def across(self, side: int, unit: Unit) -> int | None:
+        """The position, on the other side, of the partner of a unit's neighbour; None when there is none."""
+        return next((self._partner[id(near)].position for near in self._neighbours(side, unit)), None)
+
     def _inside(self, side: int, unit: Unit, other: Unit) -> bool | None:
         """Whether the module of one holds layers whose partners all stand in one that holds the other; None: no say."""
         for module in _modules(unit.path):
@@ -88,7 +92,11 @@ def _common(a: str, b: str) -> str:
 
 
 def by_place(
-    places: Places, left: Sequence[Unit], right: Sequence[Unit], key: Callable[[Unit], object]
+    places: Places,
+    left: Sequence[Unit],
+    right: Sequence[Unit],
+    key: Callable[[Unit], object],
+    may_be: Callable[[Unit, Unit], bool] = compatible,
 ) -> tuple[list[Pair], list[Unit], list[Unit]]:
     """Pair what was left over by its place: units of one key, each of which is the only one in its place.
 
@@ -97,7 +105,7 @@ def by_place(
     """
     pairs = []
     for ours, theirs in side_by_side(left, right, key):
-        fitting = [(a, b) for a in ours for b in theirs if compatible(a, b) and places.agree(a, b)]
+        fitting = [(a, b) for a in ours for b in theirs if may_be(a, b) and places.agree(a, b)]
         pairs += [
             Pair(a, b, STRUCTURE, False)
             for a, b in fitting

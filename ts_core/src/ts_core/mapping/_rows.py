@@ -25,7 +25,7 @@ class MapRow:
         how: how the pair was found; empty when there is none. See :class:`MapEntry`.
         certainty: how sure it is, likewise.
         status: ``"mapped"``, ``"ambiguous"``, or the severity of a tensor without a partner, see :class:`Unmatched`.
-        reason: why there is no partner, or more than one.
+        reason: why there is no partner, or more than one; of a pair, what speaks against it.
         candidates: the names on the other side that came nearest, or are equally good.
     """
 
@@ -47,7 +47,7 @@ def mapped(entries: Iterable[MapEntry]) -> Iterator[MapRow]:
     """The rows of entries."""
     for entry in entries:
         source, target = one_or_more(entry.source), one_or_more(entry.target)
-        yield MapRow(source, target, str(entry.transform or ""), entry.how, entry.certainty)
+        yield MapRow(source, target, str(entry.transform or ""), entry.how, entry.certainty, reason=entry.doubt)
 
 
 def unmapped(

@@ -35,6 +35,8 @@ OPTIONAL_ROLES = frozenset(role for kind in KINDS.values() for role, need in kin
 BIAS_IS_OPTIONAL = frozenset(
     kind.family for kind in KINDS.values() if "weight" in kind.roles and kind.roles.get("bias") == OPTIONAL
 )
+# Families of norms, which scale and shift all alike.
+NORMS = frozenset(kind.family for kind in KINDS.values() if "scale" in kind.roles)
 # Families of layers that add their two biases, one of the inputs and one of the hidden state, to each other.
 BIASES_ARE_ADDED = frozenset(kind.family for kind in KINDS.values() if kind.adds_biases)
 
@@ -53,6 +55,8 @@ class Slot:
         integral: whether its elements are whole numbers: a counter, an index, a mask.
         tied_to: the name of an earlier tensor that it is.
         parts: the tensors that it stands for, when it is a fused one that is stored apart.
+        gaps: where zeros stand among these, and the shape of each: of parts that have no bias.
+        axis: along which the parts stand one after another.
         joint: the roles of the tensor, in order, when it holds that of this slot joined with others; the layout then
             leads from the canonical arrays of all of them to the one that is stored.
         share: which of these is that of this slot.
@@ -67,6 +71,8 @@ class Slot:
     integral: bool
     tied_to: str | None = None
     parts: tuple[Slot, ...] = ()
+    gaps: tuple[tuple[int, Shape], ...] = ()
+    axis: int = 0
     joint: tuple[str, ...] = ()
     share: int = 0
 
