@@ -54,6 +54,7 @@ def convert(
     max_shard_size: int | str | None = None,
     progress: bool = True,
     allow_unknown: bool = False,
+    fold_biases: bool = False,
     **open_options: Any,
 ) -> ConversionReport:
     """Convert a checkpoint to another format, and its names and layouts to those of another framework.
@@ -72,6 +73,8 @@ def convert(
         max_shard_size: split into files of at most so many bytes (``"5GB"``) with an index beside them.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
         allow_unknown: write the file although `to` was asked for and no rule knows any of the names.
+        fold_biases: with `target`, subtract biases that it has no place for from the running mean of the batch norm
+            behind them.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
     Returns:
@@ -79,8 +82,9 @@ def convert(
         a layer that the `target` builds without: that is a :class:`~ts_core.errors.WeightMapWarning` as well.
 
     Raises:
-        ArgumentError: more than one of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
-            stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
+        ArgumentError: more than one of `to`, `target`, `weight_map`; `fold_biases` without a target; no plug-in knows
+            the framework; a suffix that stands for no format; a cast that would lose the imaginary part, or names an
+            unknown dtype.
         CheckpointError: the source cannot be read.
         WeightMapError: names do not match, are ambiguous, or belong to layers that the other framework lacks; the
             message lists them. Or nothing was translated, because no rule knows any of the names.
@@ -95,6 +99,8 @@ def convert(
     ]
     if len(given) > 1:
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
+    if fold_biases and target is None:
+        raise ArgumentError("fold_biases needs target=: without one nobody knows which biases get lost")
     if to is not None:
         framework_called(to)
     place = Path(destination)
@@ -102,6 +108,7 @@ def convert(
     with borrowed(source, **open_options) as tensors:
         passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
+        found = found.fold() if found is not None and fold_biases else found
         notes: list[str] = []
         if found is None:
             translated: LazyTensors = passing

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ts_core.conversion import _report
 from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import WeightMapError
+from ts_core.errors import ArgumentError, WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed
@@ -15,7 +15,9 @@ from ts_core.sources import NetworkTensors, borrowed
 _SHOWN = 20  # problems that an error lists before it counts the rest
 
 
-def transfer(source: object, net: object, *, weight_map: object = None, strict: bool = True) -> ConversionReport:
+def transfer(
+    source: object, net: object, *, weight_map: object = None, strict: bool = True, fold_biases: bool = False
+) -> ConversionReport:
     """Put the weights of any source into a network.
 
     Args:
@@ -27,6 +29,8 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
             differs; the network is then unchanged. The bias of a linear layer or convolution whose partner in the
             network was built without one gets lost with a warning, and the report is false; counters and constants
             need no partner.
+        fold_biases: subtract biases that the network has no place for from the running mean of the batch norm behind
+            them, which changes no output in evaluation mode.
 
     Returns:
         One row for each parameter; true when all of them arrived. Its ``network`` holds the weights: of a framework
@@ -37,12 +41,19 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
 
     Raises:
         ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
-        WeightMapError: strict, and something has no place; or the two have next to nothing in common.
+        ArgumentError: `fold_biases` beside a finished map.
+        WeightMapError: strict, and something has no place; the two have next to nothing in common; or a bias cannot be
+            folded, because no batch norm follows.
     """
+    if fold_biases and weight_map is not None:
+        raise ArgumentError(
+            "fold_biases and weight_map contradict each other: a finished map folds itself (map.fold())"
+        )
     places = {p.name: p for p in parameters(net) if p.persistent}
     with borrowed(source) as tensors, NetworkTensors(net) as wanted:
         if weight_map is None:
             found = match_sources(tensors, wanted)
+            found = found.fold() if fold_biases else found
         else:
             found = unmatched_by(WeightMap.of(weight_map), tensors, wanted)
         mapped = found.apply(tensors)

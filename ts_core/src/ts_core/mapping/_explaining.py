@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ts_core.mapping._alignment import Pair
 from ts_core.mapping._choosing import GUESSED
 from ts_core.mapping._names import numbers, overlap, words
-from ts_core.mapping._nouns import HARMLESS, LOST, MapEntry, Unmatched
+from ts_core.mapping._nouns import HARMLESS, LOST, Fold, MapEntry, Unmatched
 from ts_core.mapping._places import Places
 from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit, compatible
 
@@ -27,6 +28,7 @@ class Explainer:
         bare: names of parameters that the partner of their layer lacks → the two layers.
         places: what is known of the places of layers.
         side: what the other side is called.
+        folds: names of biases that the partner of their layer lacks → where they can go instead.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Explainer:
         bare: Mapping[str, Pair],
         places: Places,
         side: str,
+        folds: Mapping[str, Fold] = MappingProxyType({}),
     ) -> None:
+        self._folds = folds
         self._taken, self._bare, self._places, self._side = taken, bare, places, side
         self._unit = {slot.name: unit for unit in own for slot in unit.stored()}
         self._slots = [(slot, unit) for unit in others for slot in unit.stored()]
@@ -64,7 +68,13 @@ class Explainer:
                 return Unmatched(slot.name, slot.shape, reason)
             if _may_be_lost(slot, pair):
                 reason += ": these values get lost, and the outputs will differ"
-                return Unmatched(slot.name, slot.shape, reason, severity=LOST)
+                fold = self._folds.get(slot.name)
+                if fold is not None and fold.mean:
+                    reason += (
+                        f"; the batch norm behind it can take them, subtracted from {fold.mean!r}, which changes no "
+                        f"output (weight_map.fold({slot.name!r}), or fold_biases=True)"
+                    )
+                return Unmatched(slot.name, slot.shape, reason, severity=LOST, folds_into=fold)
             return Unmatched(slot.name, slot.shape, reason + _cure(slot, pair))
         near = self._nearest(slot)
         names = tuple(self._slots[place][0].name for place in near)

@@ -21,6 +21,7 @@ from ts_core.mapping._alignment import Pair, align, side_by_side
 from ts_core.mapping._choosing import EXECUTION, GUESSED
 from ts_core.mapping._execution import in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
+from ts_core.mapping._folding import folds
 from ts_core.mapping._fusing import fuse, fuse_by_place
 from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, spelling, words, wrapper_note, wrapper_prefix
@@ -239,9 +240,9 @@ def _findings(
     order = _names(left)
     position = {name: place for place, name in enumerate(order)}
     entries.sort(key=lambda entry: position[entry.source[0]])
-    places = Places(pairs)
+    places, foldable = Places(pairs), folds(pairs, left, right)
     found = WeightMap(entries, ambiguous=_ambiguous(places, spare_left, spare_right), order=order)
-    explain_left = Explainer(left, right, found.by_target, bare, places, "target")
+    explain_left = Explainer(left, right, found.by_target, bare, places, "target", foldable)
     explain_right = Explainer(right, left, found.by_source, bare, places, "source")
     return found.replaced(
         unmatched_source=[explain_left(part) for part in _stored(lost_left)],

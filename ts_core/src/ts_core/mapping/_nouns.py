@@ -23,7 +23,7 @@ class MapEntry:
         target: names in the target; several when one is split.
         transform: the change of layout, ``None`` when the arrays stay as they are.
         how: how it was found: ``"rule"``, :data:`UNKNOWN_LAYER` where a translation knows none, ``"equal name"``,
-            ``"alignment"``, ``"order"``, ``"execution"``, ``"user"`` or ``"file"``.
+            ``"alignment"``, ``"order"``, ``"execution"``, ``"folded"``, ``"user"`` or ``"file"``.
         certainty: ``"certain"``, ``"likely"`` or ``"guess"``.
         doubt: what speaks against it, or differs all the same; empty when nothing does.
     """

@@ -14,6 +14,7 @@ from typing import Any
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
 from ts_core.mapping import _map_file, _rows
+from ts_core.mapping._folding import folded
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
@@ -269,7 +270,11 @@ class WeightMap(Tabular[MapRow]):
         )
 
     def inverse(self) -> WeightMap:
-        """The map from the target back to the source."""
+        """The map from the target back to the source.
+
+        Raises:
+            WeightMapError: it adds tensors (a folded bias), which their sum does not tell.
+        """
         return WeightMap(
             (
                 MapEntry(e.target, e.source, e.transform.inverse() if e.transform else None, e.how, e.certainty)
@@ -280,6 +285,20 @@ class WeightMap(Tabular[MapRow]):
             ambiguous=(Ambiguity(a.target, a.source, a.reason) for a in self.ambiguous),
             notes=self.notes,
         )
+
+    def fold(self, *names: str) -> WeightMap:
+        """The map that subtracts biases from the running mean of the batch norm behind them, which changes no output.
+
+        Args:
+            names: of biases that the target has no place for; without any, all that would get lost.
+
+        Raises:
+            WeightMapError: one of them cannot be folded, because no batch norm follows; the message says why.
+        """
+        lost = {one.name: one for one in self.unmatched_source}
+        entries = tuple(folded(self.entries, lost, names or None))
+        gone = {name for entry in entries for name in entry.source}
+        return self.replaced(entries=entries, unmatched_source=[u for u in self.unmatched_source if u.name not in gone])
 
     def renamed(
         self, rename: Mapping[str, str] | Callable[[str], str] | None = None, prefix: str | None = None
