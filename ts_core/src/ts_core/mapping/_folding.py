@@ -1,7 +1,7 @@
 """A bias that the target has no place for, in front of a batch norm: the norm's running mean can take it.
 
 A batch norm subtracts its running mean, so ``norm(x + bias)`` with the mean m is ``norm(x)`` with the mean m - bias:
-the outputs in evaluation mode stay what they are, if the norm works on what the layer returns and nothing stands between.
+the outputs in evaluation mode stay what they are, if the norm works on what the layer returns, with nothing between.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ import numpy as np
 
 from ts_core.contract.arrays import Array
 from ts_core.contract.readers import LazyTensors
+from ts_core.contract.tracing import Inputs
 from ts_core.errors import WeightMapError
 from ts_core.mapping._alignment import Pair, align, side_by_side
 from ts_core.mapping._choosing import EXECUTION, GUESSED
-from ts_core.mapping._execution import in_order, verdict
+from ts_core.mapping._execution import NOISE, doubted, in_order, verdict
 from ts_core.mapping._explaining import Explainer, needless
 from ts_core.mapping._folding import folds
 from ts_core.mapping._fusing import fuse, fuse_by_place
@@ -56,18 +57,36 @@ def match_sources(source: LazyTensors, target: LazyTensors, sample_inputs: objec
         found = found.replaced(unmatched_source=_without_copies(found, source))
         if found.complete:
             return found
+    if sample_inputs is not None:
+        found = _matched_by_running(source, target, as_inputs(sample_inputs))
+    else:
+        found = _matched(source, target)
+    return found.replaced(unmatched_source=_without_copies(found, source))
+
+
+def _matched(source: LazyTensors, target: LazyTensors, *orders: Sequence[str]) -> WeightMap:
+    """The map by units; `orders` are the paths of the layers of both sides in the order in which they run."""
     left = units_of(source, layer_rules(source), target)
     right = units_of(target, layer_rules(target), source)
-    if sample_inputs is not None:
-        inputs = as_inputs(sample_inputs)
-        (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
-        left, right = in_order(left, ours), in_order(right, theirs)
+    if orders:
+        left, right = (in_order(units, paths) for units, paths in zip((left, right), orders, strict=True))
     notes = [*_unwrap(left, source), *_unwrap(right, target)]
-    found = match(left, right)
-    if sample_inputs is not None:
-        assert isinstance(target, NetworkTensors)  # else it would not have run
-        notes.append(verdict(found, source, target, expected, inputs))
-    return found.replaced(unmatched_source=_without_copies(found, source), notes=notes)
+    return match(left, right).replaced(notes=notes)
+
+
+def _matched_by_running(source: LazyTensors, target: LazyTensors, inputs: Inputs) -> WeightMap:
+    """The map by the order in which layers run, or by that of definition where its outputs are nearer."""
+    (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
+    assert isinstance(source, NetworkTensors)  # else they would not have run
+    assert isinstance(target, NetworkTensors)
+    found = _matched(source, target, ours, theirs)
+    said = verdict(found, source, target, expected, inputs)
+    if said.difference > NOISE:
+        other = _matched(source, target)
+        if other.names != found.names:
+            told = verdict(other, source, target, expected, inputs)
+            found, said = (other, told) if told.difference < said.difference else (found, said)
+    return doubted(found.replaced(notes=[*found.notes, said.note]), said, source)
 
 
 def _unwrap(units: Iterable[Unit], names: Iterable[str]) -> Iterator[str]:
