@@ -285,10 +285,13 @@ def outcome(seed: int) -> tuple[bool, list[str]]:
     rng = random.Random(seed)
     drawing = Drawing(rng)
     original = drawing.network()
-    changed = Mutation(rng, fresh=10_000).apply(original)
+    mutation = Mutation(rng, fresh=10_000)
+    changed = mutation.apply(original)
     if rng.random() < 0.5:  # whoever wrote the first one has habits as well
         own = Mutation(rng, fresh=20_000)
         own.does = set()
+        if "reorder" in mutation.does and own.habit not in ("global_counts", "places"):
+            own.habit = ""  # where the order of definition is none, something else has to tell
         original = own.apply(original)
     if rng.random() < 0.5:
         original, changed = changed, original

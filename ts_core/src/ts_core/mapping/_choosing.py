@@ -7,8 +7,7 @@ networks were run. What an order alone decided is a guess.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ts_core.mapping._names import distinguishing, numbers, overlap, sizes
@@ -86,32 +85,34 @@ def _numbered(left: list[Node], right: list[Node]) -> tuple[Callable[[Node], Any
     Numbers that both sides share are names. Others tell at most an order, which is worth something where it is that of
     definition as well.
     """
-    for key in (_all_numbers, _numbers):
+    both = [*left, *right]
+    inner = {id(node): path for side in (left, right) for node, path in zip(side, _inner_paths(side), strict=True)}
+
+    def counted(node: Node) -> tuple[int, ...]:
+        return numbers(inner[id(node)])
+
+    def told(node: Node) -> tuple[object, ...]:
+        return counted(node), sizes(inner[id(node)])
+
+    for key in (told, counted):
         ours, theirs = (Counter(map(key, side)) for side in (left, right))
         if ours == theirs and len(ours) == len(left):
             return key, NAME
-    both = [*left, *right]
-    if len(ours) < len(left) or len(theirs) < len(right) or len({len(_numbers(node)) for node in both}) > 1:
+    if len(ours) < len(left) or len(theirs) < len(right) or len({len(counted(node)) for node in both}) > 1:
         return BY_POSITION, ORDER
-    in_order = [sorted(side, key=BY_POSITION) for side in (left, right)]
-    if all(sorted(side, key=_numbers) == side for side in in_order):
-        return BY_POSITION, NAME if all(map(_counts, both)) else ORDER
-    return _numbers if all(map(_consecutive, (left, right))) else BY_POSITION, ORDER
+    # Numbers may count, or be sizes: a number of channels is larger than what stands before it.
+    counting = all(max(counted(node)) <= 4 * node.position + 8 for node in both)
+    if all(sorted(side, key=counted) == sorted(side, key=BY_POSITION) for side in (left, right)):
+        return BY_POSITION, NAME if counting else ORDER
+    return counted if counting else BY_POSITION, ORDER
 
 
-def _numbers(node: Node) -> tuple[int, ...]:
-    return numbers(node.path)
-
-
-def _all_numbers(node: Node) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    return numbers(node.path), sizes(node.path)
-
-
-def _counts(node: Node) -> bool:
-    """Whether the numbers of a node may count: a number of channels is larger than what stands before it."""
-    return max(_numbers(node), default=0) <= 4 * node.position + 8
-
-
-def _consecutive(nodes: Iterable[Node]) -> bool:
-    found = sorted(map(_numbers, nodes))
-    return all(a[:-1] == b[:-1] and a[-1] + 1 == b[-1] for a, b in pairwise(found))
+def _inner_paths(nodes: list[Node]) -> list[str]:
+    """The paths of nodes inside the innermost module that holds all of them."""
+    paths = [node.path.split(".") for node in nodes]
+    shared = 0
+    for components in zip(*paths, strict=False):
+        if len(set(components)) > 1:
+            break
+        shared += 1
+    return [".".join(path[shared:]) for path in paths]
