@@ -164,7 +164,9 @@ def _scores(left: list[Node], right: list[Node]) -> np.ndarray[tuple[int, int], 
     Modules without a word in common need more; but not where as many stand in a row on either side, for their places.
     """
     known: dict[tuple[int, int], float] = {}
-    rows = len(left) == len(right) and all(len({node.path.count(".") for node in side}) == 1 for side in (left, right))
+    rows = len(left) == len(right) > 1 and all(
+        len({node.path.count(".") for node in side}) == 1 for side in (left, right)
+    )
     table = np.zeros((len(left), len(right)))
     for i, a in enumerate(left):
         for j, b in enumerate(right):

@@ -19,6 +19,8 @@ _SIZE_WORDS = frozenset(
         *("channels", "ch", "chan", "dim", "dims", "width", "filters", "size", "px"),
     ]
 )
+# Letters that count, behind something else: `conv_a`, `branch2b`.
+_COUNTING_LETTERS = frozenset("abcde")
 # Letters that abbreviate a size where something stands before them, `bn_s2`, or beside them, `k3s2`.
 _SIZE_LETTERS = frozenset("kscdpgrfwh")
 
@@ -63,7 +65,8 @@ def wrapper_note(prefix: str) -> str:
 def tokens(component: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """The words and the numbers of one component of a path: ``"conv4_1"`` → (("conv",), (4, 1)).
 
-    Numbers that are sizes are none of these: ``"c1x1_a"`` → (("c", "a"), ()), ``"conv2d_k3"`` → (("conv",), ()).
+    Numbers that are sizes, and letters that count, are none of these: ``"c1x1_a"`` → (("c",), ()), ``"conv2d_k3"`` →
+    (("conv",), ()).
     """
     words: list[str] = []
     counted: list[int] = []
@@ -80,8 +83,9 @@ def tokens(component: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def _sizes(component: str) -> set[int]:
-    """Where in a component the words and numbers stand that tell a size."""
+    """Where in a component the words and numbers stand that tell a size, or a letter that counts."""
     pieces = list(_PIECES.finditer(component))
+    counting = {last.start() for last in pieces[1:] if last.group().lower() in _COUNTING_LETTERS}
     letters = [
         (word.start(), number.start())
         for word, number in pairwise(pieces)
@@ -91,7 +95,7 @@ def _sizes(component: str) -> set[int]:
     for word, number in pairwise(pieces):
         if number.group().isdigit() and word.group().lower() in _SIZE_WORDS:
             found |= {word.start(), number.start()}
-    return found
+    return found | counting
 
 
 @lru_cache(maxsize=65536)
@@ -108,7 +112,7 @@ def numbers(path: str) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65536)
 def sizes(path: str) -> tuple[str, ...]:
-    """What a path tells of sizes, in order: ``"conv3x3.bn_s2"`` → ("3x3", "s", "2")."""
+    """What a path tells of sizes, and by letters that count: ``"conv3x3.bn_s2_a"`` → ("3x3", "s", "2", "a")."""
     return tuple(
         found.group().lower()
         for component in path.split(".")
