@@ -96,6 +96,9 @@ class Speller:
         rule = self._rules.get(kind)
         if rule is None:
             return _lacking(known, f"{self._title} has no layer of the kind {known.kind}")
+        if rule.holds is not None and not rule.holds(present):
+            shapes = ", ".join(f"{role} {shape}" for role, shape in present.items())
+            return _lacking(known, f"{rule.cls} of {self._title} has no arrays of these shapes: {shapes}")
         homes = {one: (local, role) for local, role in rule.roles.items() for one in roles_of(role)}
         case = _Case(known, rule, roles, present, homes)
         try:
