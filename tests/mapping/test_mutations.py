@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("mindspore")
 
-from drawing import outcome
+sys.path.insert(0, str(Path(__file__).parent))
+from drawn_networks import outcome
 
 # `make mutations` takes a thousand of them.
 NETWORKS = int(os.environ.get("TS_NETWORKS", "200"))

@@ -149,7 +149,7 @@ def fuse_by_place(
                 for part in sides[1 - side]
                 if _may_be_part(part, whole) and places.agree(*_turned(side, whole, part))
             ]
-            if len(parts) < 2 or sum(map(outputs, parts)) != outputs(whole):
+            if len(parts) < 2 or sum(map(outputs, parts)) != outputs(whole) or not places.together(1 - side, parts):
                 continue
             made = joined(whole.path, sorted(parts, key=attrgetter("position")))
             if made is not None and made.main == whole.main:

@@ -178,7 +178,7 @@ def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], lis
             spare_left, spare_right = without(pairs, left, right)
         more, spare_left, spare_right = by_place(places, spare_left, spare_right, key)
         pairs += more
-    for step in (_norms_by_place, fuse_by_place):
+    for step in (_norms_by_place, _biases_by_place, fuse_by_place):
         more, spare_left, spare_right = step(Places(pairs), spare_left, spare_right)
         pairs += more
     return pairs, [*spare_left, *tied_left], [*spare_right, *tied_right]
@@ -193,6 +193,17 @@ def _norms_by_place(
         return unit.slots["scale"].place[1] if unit.families <= NORMS and "scale" in unit.slots else id(unit)
 
     return by_place(places, left, right, size, lambda a, b: not compatible(a, b))
+
+
+def _biases_by_place(
+    places: Places, left: Sequence[Unit], right: Sequence[Unit]
+) -> tuple[list[Pair], list[Unit], list[Unit]]:
+    """Pair layers in one place of which one side holds the bias alone: its weight is another layer's as well."""
+
+    def size(unit: Unit) -> object:
+        return unit.slots["bias"].place if "bias" in unit.slots else id(unit)
+
+    return by_place(places, left, right, size, lambda a, b: compatible(a, b) and 1 in (len(a.slots), len(b.slots)))
 
 
 def _without_ties(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Unit], list[Unit], list[Unit], list[Unit]]:

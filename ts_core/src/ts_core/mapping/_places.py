@@ -42,6 +42,10 @@ class Places:
         """The position, on the other side, of the partner of a unit's neighbour; None when there is none."""
         return next((self._partner[id(near)].position for near in self._neighbours(side, unit)), None)
 
+    def together(self, side: int, units: Iterable[Unit]) -> bool:
+        """Whether none of the layers that have a partner stands between these, in the order of definition."""
+        return len({bisect(self._positions[side], unit.position) for unit in units}) == 1
+
     def _inside(self, side: int, unit: Unit, other: Unit) -> bool | None:
         """Whether the module of one holds layers whose partners all stand in one that holds the other; None: no say."""
         for module in _modules(unit.path):

@@ -83,7 +83,7 @@ def translate(source: LazyTensors, framework: str) -> WeightMap:
             open_.append(Ambiguity((name,), targets, f"a file alone does not tell what it is: {kinds}"))
             continue
         (result,) = results
-        if result.of > 1:
+        if result.of > 1 or result.join is not None:
             parts.setdefault(result.names[0], {})[result.share] = (name, result)
             continue
         certainty = LIKELY if by_company else CERTAIN

@@ -231,6 +231,11 @@ class WeightMap(Tabular[MapRow]):
         return {"complete": self.complete, "notes": list(self.notes)}
 
     def _open_questions(self) -> Iterator[str]:
+        doubted = [entry for entry in self.entries if entry.doubt]
+        if doubted:
+            yield "In doubt:"
+        for entry in doubted:
+            yield f"  {', '.join(entry.source)} -> {', '.join(entry.target)}: {entry.doubt}"
         for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
             if unmatched:
                 yield f"In the {title}, without a partner:"
