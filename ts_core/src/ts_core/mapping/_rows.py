@@ -63,6 +63,36 @@ def unmapped(
         yield MapRow(one_or_more(some.source), None, status=AMBIGUOUS, reason=some.reason, candidates=near)
 
 
+def open_questions(
+    entries: Iterable[MapEntry],
+    source: Iterable[Unmatched],
+    target: Iterable[Unmatched],
+    ambiguous: Iterable[Ambiguity],
+) -> Iterator[str]:
+    """What a map leaves open or doubts, in lines of text."""
+    yield from _titled(
+        "In doubt:", (f"{', '.join(e.source)} -> {', '.join(e.target)}: {e.doubt}" for e in entries if e.doubt)
+    )
+    for title, unmatched in (("source", source), ("target", target)):
+        yield from _titled(f"In the {title}, without a partner:", map(_without_partner, unmatched))
+    yield from _titled(
+        "Ambiguous:", (f"{', '.join(some.source)} -> {' or '.join(some.target)}: {some.reason}" for some in ambiguous)
+    )
+
+
+def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """The lines, indented, below their title; nothing when there are none."""
+    for number, line in enumerate(lines):
+        if number == 0:
+            yield title
+        yield f"  {line}"
+
+
+def _without_partner(one: Unmatched) -> str:
+    near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
+    return f"{one.severity}: {one.name} {one.shape}: {one.reason}{near}"
+
+
 def one_or_more(names: tuple[str, ...]) -> Names:
     """The name, where there is one only."""
     return names[0] if len(names) == 1 else names

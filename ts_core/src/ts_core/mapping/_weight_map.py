@@ -218,7 +218,8 @@ class WeightMap(Tabular[MapRow]):
         return f"<WeightMap: {', '.join(counts)}>"
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self._open_questions(), *self.notes])
+        told = _rows.open_questions(self.entries, self.unmatched_source, self.unmatched_target, self.ambiguous)
+        return "\n".join([self.table(), *told, *self.notes])
 
     def table(self) -> str:
         """The entries as a table: names, change of layout, how each was found and how sure it is."""
@@ -229,23 +230,6 @@ class WeightMap(Tabular[MapRow]):
 
     def _facts(self) -> dict[str, Any]:
         return {"complete": self.complete, "notes": list(self.notes)}
-
-    def _open_questions(self) -> Iterator[str]:
-        doubted = [entry for entry in self.entries if entry.doubt]
-        if doubted:
-            yield "In doubt:"
-        for entry in doubted:
-            yield f"  {', '.join(entry.source)} -> {', '.join(entry.target)}: {entry.doubt}"
-        for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
-            if unmatched:
-                yield f"In the {title}, without a partner:"
-            for one in unmatched:
-                near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
-                yield f"  {one.severity}: {one.name} {one.shape}: {one.reason}{near}"
-        if self.ambiguous:
-            yield "Ambiguous:"
-        for some in self.ambiguous:
-            yield f"  {', '.join(some.source)} -> {' or '.join(some.target)}: {some.reason}"
 
     def replaced(self, **parts: Any) -> WeightMap:
         """The map with some of its parts exchanged, called as where a map is made (``notes=...``).
