@@ -10,11 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ts_core.mapping._names import distinguishing, numbers, overlap, sizes
+from ts_core.mapping._names import distinguishing, numbers, overlap, sizes, words
 from ts_core.mapping._tree import BY_POSITION, Node
 
 # Words decide between equals when they have this much in common.
 WORDS = 0.3
+# Words with this much in common say the same: abbreviations, synonyms.
+_SAME = 0.6
 
 NAME, STRUCTURE, ORDER, EXECUTION = "name", "structure", "order", "execution"
 # What leaves a choice a guess, and with it whatever is matched inside.
@@ -73,10 +75,21 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
         yield left[0], right[0], NAME if named else STRUCTURE
         return
     key, evidence = _numbered(left, right)
-    agreed = all(sorted(side, key=key) == sorted(side, key=BY_POSITION) for side in (left, right))
-    if all(node.ran for node in (*left, *right)) and not (agreed and evidence == NAME):
-        key, evidence = BY_POSITION, EXECUTION  # numbers may mean anything; what runs first is first
-    yield from ((a, b, evidence) for a, b in zip(sorted(left, key=key), sorted(right, key=key), strict=True))
+    by_key, by_position = (
+        list(zip(sorted(left, key=order), sorted(right, key=order), strict=True)) for order in (key, BY_POSITION)
+    )
+    if evidence == NAME and set(by_key) != set(by_position):
+        if all(node.ran for node in (*left, *right)):
+            evidence = EXECUTION  # numbers may mean anything; what runs first is first
+        elif not all(_say_the_same(words(a.path), words(b.path)) for a, b in by_key):
+            evidence = ORDER  # one side may count from the other end
+    elif evidence == ORDER and all(node.ran for node in (*left, *right)):
+        evidence = EXECUTION
+    yield from ((a, b, evidence) for a, b in (by_position if evidence == EXECUTION else by_key))
+
+
+def _say_the_same(a: frozenset[str], b: frozenset[str]) -> bool:
+    return a == b or overlap(a, b) >= _SAME
 
 
 def _numbered(left: list[Node], right: list[Node]) -> tuple[Callable[[Node], Any], str]:
