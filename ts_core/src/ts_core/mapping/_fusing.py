@@ -8,6 +8,7 @@ partner. Of what was left over, any layers are joined that stand in the place of
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ _FUSED: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"gate"}), frozenset({"up"})),
 )
 
+# The bias of a part of a fused projection, where it stands beside it.
+_LOOSE_BIAS = re.compile("([qkv])_bias")
 # Families of layers whose outputs do not depend on each other, and the axis of the weight that they stand along.
 _JOINABLE = frozenset(["linear", "conv", "conv_transpose", "embedding", "batch_norm"])
 _OUTPUTS = {"conv_transpose": 1, "embedding": 1}
@@ -35,6 +38,7 @@ _ABBREVIATIONS = {word: min(names, key=len) for family in _FUSED for names in fa
 
 def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
     """The units of one side, with parts joined where the other side (`others`) holds them fused."""
+    units, others = _with_loose_biases(units), _with_loose_biases(others)
     ours, theirs = Counter(u.signature for u in units), Counter(u.signature for u in others)
     siblings: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
@@ -63,6 +67,34 @@ def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
             joined.update({id(part): None for part in parts})
             joined[id(parts[0])] = whole
     return [fused for unit in units if (fused := joined.get(id(unit), unit)) is not None]
+
+
+def _with_loose_biases(units: Sequence[Unit]) -> list[Unit]:
+    """The units, those of ``qkv`` with the biases of its parts that stand beside it: ``q_bias``, ``v_bias``."""
+    lone: dict[str, dict[int, Unit]] = defaultdict(dict)
+    for unit in units:
+        found = _LOOSE_BIAS.fullmatch(unit.path.rpartition(".")[2])
+        if unit.lone and unit.flat and found:
+            lone[unit.path.rpartition(".")[0]]["qkv".index(found.group(1))] = unit
+    taken: dict[int, Unit | None] = {}
+    for unit in units if lone else ():
+        parent, _, name = unit.path.rpartition(".")
+        biases = lone.get(parent)
+        if not biases or name != "qkv" or set(unit.slots) != {"weight"} or unit.family not in ("linear", None):
+            continue
+        size = outputs(unit) / 3
+        slots = {part: next(iter(biases[part].slots.values())) for part in sorted(biases)}
+        if any(slot.canonical != (size,) for slot in slots.values()):
+            continue
+        gaps = tuple((part, (int(size),)) for part in range(3) if part not in slots)
+        shape, first = (outputs(unit),), next(iter(slots.values()))
+        names = ", ".join(slot.name for slot in slots.values())
+        bias = replace(
+            first, name=names, shape=shape, canonical=shape, role="bias", parts=tuple(slots.values()), gaps=gaps
+        )
+        taken[id(unit)] = replace(unit, slots={**unit.slots, "bias": bias})
+        taken.update({id(one): None for one in biases.values()})
+    return [kept for unit in units if (kept := taken.get(id(unit), unit)) is not None]
 
 
 def _families(members: list[Unit]) -> Iterator[list[Unit]]:

@@ -27,7 +27,7 @@ from ts_core.mapping._fusing import fuse, fuse_by_place
 from ts_core.mapping._joining import Paired, joined, names, transform
 from ts_core.mapping._names import nearness, numbers, spelling, words, wrapper_note, wrapper_prefix
 from ts_core.mapping._nouns import CERTAIN, ERROR, GUESS, HARMLESS, LEFT_OUT, LIKELY, Ambiguity, MapEntry, Unmatched
-from ts_core.mapping._places import Places, by_place, without
+from ts_core.mapping._places import Places, behind_partners, by_place, without
 from ts_core.mapping._rules import layer_rules
 from ts_core.mapping._same_names import by_equal_names
 from ts_core.mapping._units import NORMS, Slot, Unit, compatible, units_of
@@ -166,6 +166,7 @@ def _pairs(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[list[Pair], lis
     """The pairs of units, and what is left over on either side: what stands elsewhere stays open."""
     left, right, tied_left, tied_right = _without_ties(left, right)
     pairs, spare_left, spare_right = align(left, right)
+    pairs = behind_partners(pairs, left, right)
     counts = [Counter(map(_SIGNATURE, units)) for units in (left, right)]
     loose = {id(p) for p in pairs if p.loose and (p.source.flat or any(c[p.source.signature] > 1 for c in counts))}
     places = Places([pair for pair in pairs if id(pair) not in loose])
@@ -256,7 +257,7 @@ def _findings(
     paired = [(a, b, pair) for pair in pairs for a, b in _slots(pair)]
     owner = {id(a): pair for a, _, pair in paired}
     groups = list(joined((a, b) for a, b, _ in paired))
-    entries = [_entry(owner[id(group[0][0])], group) for group in groups]
+    entries = [entry for group in groups for entry in _apart(_entry(owner[id(group[0][0])], group))]
     done = {id(slot) for group in groups for both in group for slot in both}
     lost_left = [slot for unit in spare_left for slot in unit.slots.values()]
     lost_right = [slot for unit in spare_right for slot in unit.slots.values()]
@@ -333,6 +334,15 @@ def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
     return MapEntry(names(group, 0), names(group, 1), transform(group), how, certainty, doubt)
 
 
+def _apart(entry: MapEntry) -> Iterator[MapEntry]:
+    """An entry for each tensor, where both sides hold the same parts and nothing is joined."""
+    if entry.transform is None and len(entry.source) == len(entry.target):
+        pairs = zip(entry.source, entry.target, strict=True)
+        yield from (replace(entry, source=(a,), target=(b,), doubt="") for a, b in pairs)
+    else:
+        yield entry
+
+
 def _doubt(pair: Pair, group: Sequence[Paired]) -> str:
     """What differs between partners all the same."""
     if not compatible(pair.source, pair.target):
@@ -340,6 +350,8 @@ def _doubt(pair: Pair, group: Sequence[Paired]) -> str:
             f"the source has a {pair.source.family} here, the target a {pair.target.family}: they scale and shift "
             "alike and normalise otherwise, unless their settings make them one (ts.compare_settings)"
         )
+    if group[0][0].gaps == group[0][1].gaps:
+        return ""
     for slot, consequence in zip(group[0], ("zeros stand for it", "its part gets lost"), strict=True):
         if slot.gaps:
             return f"{len(slot.gaps)} of the layers that are joined have no {slot.role}: {consequence}"

@@ -31,7 +31,7 @@ _SYNONYMS = (
     ("attn", "attention", "mha"),
     ("mlp", "ffn", "feedforward"),
     ("head", "classifier", "fc"),
-    ("downsample", "shortcut", "skip", "residual", "identity"),
+    ("downsample", "shortcut", "skip", "residual", "identity", "proj", "projection"),
     ("reduce", "squeeze", "down"),
     ("expand", "excite", "excitation", "up"),
     ("embed", "embedding", "embeddings", "emb"),

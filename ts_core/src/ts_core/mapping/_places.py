@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from operator import attrgetter
 
 from ts_core.mapping._alignment import Pair, side_by_side
-from ts_core.mapping._choosing import STRUCTURE, WORDS
+from ts_core.mapping._choosing import GUESSED, STRUCTURE, WORDS
 from ts_core.mapping._names import numbers, overlap, spelling, words
 from ts_core.mapping._units import Unit, compatible
 
@@ -116,6 +118,38 @@ def by_place(
             if sum(a is x for x, _ in fitting) == sum(b is y for _, y in fitting) == 1
         ]
     return pairs, *without(pairs, left, right)
+
+
+def behind_partners(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequence[Unit]) -> list[Pair]:
+    """The same pairs; norms and the like that only an order chose stand behind the partner of what they stand behind.
+
+    Of several norms of one size, that behind a convolution belongs to the convolution, wherever it was defined.
+    """
+    partner = {id(pair.source): pair.target for pair in pairs}
+    before, after = _neighbour(left, -1), _neighbour(right, 1)
+    chosen = {id(pair.source): pair for pair in pairs if pair.evidence in GUESSED and pair.source.flat}
+    wanted: dict[int, Pair] = {}  # a unit of the target → the pair that it should be in
+    twice: set[int] = set()
+    for pair in chosen.values():
+        ahead = before.get(id(pair.source))
+        other = after.get(id(partner.get(id(ahead)))) if ahead is not None and id(ahead) not in chosen else None
+        if other is not None and other.signature == pair.target.signature:
+            twice |= {id(other)} & wanted.keys()
+            wanted[id(other)] = pair
+    holder = {id(pair.target): id(pair.source) for pair in chosen.values()}
+    target = {id(pair.source): pair.target for pair in chosen.values()}
+    for one, pair in wanted.items():
+        mine, theirs = id(pair.source), holder.get(one)
+        if one not in twice and theirs is not None and theirs != mine:
+            target[mine], target[theirs] = target[theirs], target[mine]
+            holder[id(target[mine])], holder[id(target[theirs])] = mine, theirs
+    return [replace(pair, target=target.get(id(pair.source), pair.target)) for pair in pairs]
+
+
+def _neighbour(units: Sequence[Unit], step: int) -> dict[int, Unit]:
+    """Unit → the one before it, or behind it, in the order of definition or execution."""
+    row = sorted(units, key=attrgetter("position"))
+    return {id(b): a for a, b in pairwise(row)} if step < 0 else {id(a): b for a, b in pairwise(row)}
 
 
 def without(pairs: Iterable[Pair], left: Iterable[Unit], right: Iterable[Unit]) -> tuple[list[Unit], list[Unit]]:
