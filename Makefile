@@ -2,6 +2,7 @@
 #   make demo    convert the CREPE pitch tracker from PyTorch to MindSpore and prove it
 #   make test    every test
 #   make test-jax    the JAX plug-in of examples/ts_jax, in an environment of its own: NumPy 2, no other framework
+#   make mutations   the map of a thousand drawn networks against what was really done (NETWORKS=1000)
 #   make lint    ruff and mypy --strict
 #   make fuzz    changed files for every reader, SECONDS=60 of them; fuzzing/README.md
 #   make bench   speed and memory, as ratios against a baseline of the same run
@@ -18,7 +19,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-warn-script-location
 export GLOG_v ?= 3
 
-.PHONY: demo test test-jax lint fuzz bench clean
+.PHONY: demo test test-jax mutations lint fuzz bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/packages.done
@@ -29,6 +30,10 @@ test: $(VENV)/tools.done
 
 test-jax: $(VENV)-jax/packages.done
 	cd examples/ts_jax && $(CURDIR)/$(VENV)-jax/bin/python -m pytest
+
+NETWORKS ?= 1000
+mutations: $(VENV)/tools.done
+	TS_NETWORKS=$(NETWORKS) $(PY) -m pytest tests/mapping/test_mutations.py
 
 lint: $(VENV)/tools.done
 	$(PY) -m ruff check .

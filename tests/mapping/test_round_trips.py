@@ -85,6 +85,8 @@ def transformed(draw):
                 (t.Split(0, lengths), (whole,)),
                 (t.Concatenate(0, lengths), parts),
                 (t.ReorderBlocks(0, tuple(blocks)), (np.arange(len(blocks) * 6).reshape(len(blocks) * 3, 2),)),
+                (t.InsertZeros(1, (2, 3)), (array, array)),
+                (t.LeaveOut(0, shape), (np.zeros(shape, array.dtype), array)),
                 (t.Chain((t.InsertAxis(axis), t.RemoveAxis(axis), t.InsertAxis(0))), (array,)),
             ]
         )
@@ -115,9 +117,30 @@ def test_every_transform_is_undone_by_its_inverse_and_survives_its_file_form(cas
         (t.Split(0, (1, 2)), [(4, 2)]),
         (t.Concatenate(0, (1, 2)), [(1, 2), (2, 3)]),
         (t.ReorderBlocks(0, (1, 0)), [(3, 2)]),
+        (t.Combine((1, -1)), [(3,), (4,)]),
+        (t.Combine((1, -1)), [(3,)]),
+        (t.InsertZeros(3, (2,)), [(2,), (2,)]),
+        (t.LeaveOut(0, (3,)), [(2,), (3,)]),
+        (t.LeaveOut(2, (3,)), [(3,), (3,)]),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_a_transform_refuses_shapes_that_it_does_not_fit(transform, shapes):
     with pytest.raises(WeightMapError, match="cannot"):
         transform.shapes(*shapes)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int64"])
+def test_arrays_are_added_and_rounded_once(dtype):
+    import ml_dtypes
+
+    dtype = np.dtype(getattr(ml_dtypes, dtype, dtype))
+    one, other = (np.arange(1, 6).astype(dtype), np.full(5, 3).astype(dtype))
+    transform = t.Combine((1, -1))
+    assert t.from_json(transform.to_json()) == transform
+    (total,) = transform.apply(one, other)
+    assert total.dtype == dtype
+    np.testing.assert_array_equal(total.astype(np.float64), [-2, -1, 0, 1, 2])
+    with pytest.raises(WeightMapError, match="no inverse"):
+        transform.inverse()
+    assert t.chain(transform, t.InsertAxis(0)) == t.Chain((transform, t.InsertAxis(0)))

@@ -16,6 +16,8 @@ from ts_core.text import safe
 @click.option("--to", metavar="FRAMEWORK", help="Translate names and layouts to those of this framework.")
 @click.option("--like", metavar="TARGET", help="Match names and layouts to those of this checkpoint.")
 @click.option("--map", "weight_map", metavar="M.json", help="Use this weight map.")
+@click.option("--allow-unknown", is_flag=True, help="Write the file although --to knows none of the names.")
+@click.option("--fold-biases", is_flag=True, help="With --like: biases without a place go into the batch norm behind.")
 @click.option("--format", metavar="NAME", help="Of the destination; by default what its suffix stands for.")
 @click.option("--cast", multiple=True, metavar="OLD=NEW", help="Store dtype OLD as NEW: bfloat16=float32. Repeatable.")
 @click.option("--allow-overflow", is_flag=True, help="Elements that do not fit into a --cast are no failure.")

@@ -15,6 +15,7 @@ from ts_core.cli._options import assignment, at_most_one
 @click.option("--like", metavar="TARGET", help="Match to what this checkpoint really holds, instead.")
 @click.option("--prefix", help="Put this, and a dot, before every target name.")
 @click.option("--rename", multiple=True, metavar="OLD=NEW", help="Exchange a prefix of target names. Repeatable.")
+@click.option("--fold-biases", is_flag=True, help="With --like: biases without a place go into the batch norm behind.")
 @click.option("-o", "--output", metavar="M.json", help="Where to write the map.")
 @click.option("--quiet", is_flag=True, help="Print no table.")
 def command(
@@ -23,6 +24,7 @@ def command(
     like: str | None,
     prefix: str | None,
     rename: tuple[str, ...],
+    fold_biases: bool,
     output: str | None,
     quiet: bool,
 ) -> int:
@@ -36,7 +38,7 @@ def command(
     at_most_one({"--to": to, "--like": like})
     renamed = dict(assignment(option, "--rename", "old.prefix=new.prefix") for option in rename)
     target = Path(like) if like is not None else framework_called(to or "mindspore").name
-    found = weight_map(source, target, prefix=prefix, rename=renamed)
+    found = weight_map(source, target, prefix=prefix, rename=renamed, fold_biases=fold_biases)
     if output:
         found.save(output)
     if not quiet:

@@ -55,6 +55,8 @@ class Kind:
         statistics: a file that holds such a layer holds its running statistics.
         inferred: whether names and shapes alone may tell it: not where it is too rare, or like another.
         adds_biases: it adds its two biases, one of the inputs and one of the hidden state, to each other.
+        joins: role → the roles that its array is made of, one after another along the outputs: a framework may store
+            either.
         training: whether it does something in training only.
         means: another kind, and settings of that, which together say what it computes: a relu6 is a hardtanh from 0
             to 6. Its own settings are those of the other kind as well.
@@ -72,15 +74,20 @@ class Kind:
     statistics: bool = False
     inferred: bool = True
     adds_biases: bool = False
+    joins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training: bool = False
     means: tuple[str, Mapping[str, object]] | None = None
 
     def knows(self, role: str) -> bool:
         """Whether a layer of this kind has such a role."""
+        return self.need(role) is not None
+
+    def need(self, role: str) -> str | None:
+        """What a role is to the layer, see `roles`; None when it has no such role."""
         pattern = re.sub(r"_l\d+", "_l{n}", role)
         if self.gates:
             pattern = re.sub(rf"\.[{self.gates}]$", ".{gate}", pattern)
-        return pattern in self.roles
+        return self.roles.get(pattern)
 
 
 # What settings mean, in units and conventions.
@@ -204,6 +211,15 @@ _ATTENTION = {
 _HEADS = _settings(
     "embed_dim num_heads kdim vdim", dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, batch_first=False
 )
+_JOINED = {f"in_proj.{role}": tuple(f"{part}_proj.{role}" for part in "qkv") for role in ("weight", "bias")}
+
+
+def _joined_inside(*parts: str) -> dict[str, tuple[str, ...]]:
+    return {
+        f"{part}.{role}": tuple(f"{part}.{one}" for one in roles) for part in parts for role, roles in _JOINED.items()
+    }
+
+
 _ENCODER = {
     **_inside("self_attn", _ATTENTION),
     **{f"linear{n}.{role}": need for n in (1, 2) for role, need in _WEIGHT_BIAS.items()},
@@ -228,7 +244,8 @@ def _recurrent(name: str, gates: str, adds_biases: bool, **extra: object) -> Ite
     stack = _STACK | (_settings(proj_size=0) if projected else {})
     yield Kind(name, name, roles, settings=settings | stack, gates=gates, adds_biases=adds_biases)
     cell = {**_CELL_ROLES, **({f"{role}.{{gate}}": OPTIONAL for role in _CELL_ROLES} if gates else {})}
-    yield Kind(f"{name}_cell", f"{name}_cell", cell, settings=settings, gates=gates, adds_biases=adds_biases)
+    whole = Kind(f"{name}_cell", f"{name}_cell", cell, settings=settings, gates=gates, adds_biases=adds_biases)
+    yield replace(whole, joins={role: tuple(f"{role}.{gate}" for gate in gates) for role in _CELL_ROLES if gates})
 
 
 def _pools() -> Iterator[Kind]:
@@ -317,9 +334,13 @@ def _kinds() -> Iterator[Kind]:
     yield from _recurrent("rnn", "", adds_biases=True, nonlinearity="tanh")
     yield from _recurrent("lstm", "ifgo", adds_biases=True)
     yield from _recurrent("gru", "rzn", adds_biases=False)
-    yield Kind("multi_head_attention", "multi_head_attention", _ATTENTION, settings=_HEADS)
-    yield Kind("transformer_encoder_layer", "transformer_encoder_layer", _ENCODER, settings=_BLOCK)
-    yield Kind("transformer_decoder_layer", "transformer_decoder_layer", _DECODER, settings=_BLOCK)
+    yield Kind("multi_head_attention", "multi_head_attention", _ATTENTION, settings=_HEADS, joins=_JOINED)
+    for name, roles, parts in (
+        ("encoder", _ENCODER, ["self_attn"]),
+        ("decoder", _DECODER, ["self_attn", "multihead_attn"]),
+    ):
+        block = f"transformer_{name}_layer"
+        yield Kind(block, block, roles, settings=_BLOCK, joins=_joined_inside(*parts))
     yield from _pools()
     yield from _each("constant_pad", _settings("pads value"))
     for name in ("reflection_pad", "replication_pad", "circular_pad"):

@@ -121,6 +121,8 @@ class LayerRule:
             (:mod:`ts_core.contract.settings`).
         then: the attribute paths of inner layers that work on its output, and are layers of their own: the activation
             that a linear layer was given. What else is inside a layer of the class is a part of it.
+        holds: asked with the shapes of the canonical arrays of a layer, by role: whether a layer of this class can have
+            them, where the kind alone does not tell. ``None`` when it can.
     """
 
     cls: str
@@ -131,6 +133,7 @@ class LayerRule:
     root_names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Spelling] = field(default_factory=dict)
     file_names: Mapping[str, str] = field(default_factory=dict)
+    holds: Callable[[Mapping[str, tuple[int, ...]]], bool] | None = None
     then: tuple[str, ...] = ()
 
     def place(self, layer: str, local: str, stand_in: object = None) -> Place | None:

@@ -57,6 +57,12 @@ def _numbers(name: str, key: str, value: object, depth: int) -> Shape:
     return tuple(_number(name, key, part, depth) for part in value)
 
 
+def _factors(name: str, key: str, value: object, depth: int) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple) or not all(type(part) is int and abs(part) < _MOST for part in value):
+        raise _wrong(name, f"{key} must be a list of whole numbers, not {_brief(value)}")
+    return tuple(value)
+
+
 def _step(name: str, key: str, value: object, depth: int) -> Transform:
     return from_json(value, depth + 1)
 
@@ -72,6 +78,7 @@ _ARGUMENTS: Mapping[str, Callable[[str, str, object, int], object]] = {
     "int": _number,
     "Shape": _numbers,
     "tuple[int, ...]": _numbers,
+    "Factors": _factors,
     "Transform": _step,
     "tuple[Transform, ...]": _steps,
 }

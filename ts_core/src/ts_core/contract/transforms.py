@@ -1,27 +1,47 @@
 """The changes of layout that a weight map may ask for: a fixed, invertible vocabulary.
 
-A transform takes one or more arrays to one or more arrays by moving elements, never by computing with them, and works
-on shapes as well, so that a plan can be checked before any data is read. Files name a transform by its name and
-arguments, never by a Python path.
+A transform takes one or more arrays to one or more arrays by moving elements, and works on shapes as well, so that a
+plan can be checked before any data is read. Two do more: :class:`Combine` adds arrays, and :class:`InsertZeros` makes
+one. Files name a transform by its name and arguments, never by a Python path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from ts_core.contract.combining import Combine, InsertZeros, LeaveOut
 from ts_core.contract.files import count_elements
+from ts_core.contract.transform_base import Shape, Transform
 from ts_core.errors import WeightMapError
+
+__all__ = [
+    "TRANSFORMS",
+    "Chain",
+    "Combine",
+    "Concatenate",
+    "Each",
+    "InsertAxis",
+    "InsertZeros",
+    "LeaveOut",
+    "RemoveAxis",
+    "ReorderBlocks",
+    "Reshape",
+    "Shape",
+    "Split",
+    "Transform",
+    "Transpose",
+    "chain",
+]
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-Shape = tuple[int, ...]
 One = TypeVar("One")
 
 
@@ -47,32 +67,6 @@ def _possible(shape: Shape) -> Shape:
     except ValueError as problem:
         raise WeightMapError(str(problem)) from problem
     return shape
-
-
-class Transform:
-    """Base of the vocabulary; `name` is what files call it."""
-
-    name: ClassVar[str]
-
-    def apply(self, *arrays: Array) -> tuple[Array, ...]:
-        """The arrays in the new layout: views where NumPy can make them."""
-        raise NotImplementedError
-
-    def shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
-        """The shapes in the new layout. Raises WeightMapError when the transform does not fit them."""
-        raise NotImplementedError
-
-    def inverse(self) -> Transform:
-        """The transform that undoes this one."""
-        raise NotImplementedError
-
-    def to_json(self) -> dict[str, Any]:
-        """Name and arguments, as JSON can hold them."""
-        return {"transform": self.name, **asdict(self)}  # type: ignore[call-overload]  # every subclass is a dataclass
-
-    def __str__(self) -> str:
-        arguments = {key: value for key, value in self.to_json().items() if key != "transform"}
-        return f"{self.name}({', '.join(f'{key}={value}' for key, value in arguments.items())})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,10 +324,11 @@ class Each(Transform):
         return {"transform": self.name, "step": self.step.to_json()}
 
 
-TRANSFORMS: Mapping[str, type[Transform]] = {
-    cls.name: cls
-    for cls in (InsertAxis, RemoveAxis, Transpose, Reshape, Split, Concatenate, ReorderBlocks, Chain, Each)
-}
+_VOCABULARY: tuple[type[Transform], ...] = (
+    *(InsertAxis, RemoveAxis, Transpose, Reshape, Split, Concatenate, ReorderBlocks, Chain, Each),
+    *(Combine, InsertZeros, LeaveOut),
+)
+TRANSFORMS: Mapping[str, type[Transform]] = {cls.name: cls for cls in _VOCABULARY}
 
 
 def chain(*transforms: Transform | None) -> Transform | None:
@@ -343,7 +338,7 @@ def chain(*transforms: Transform | None) -> Transform | None:
         for step in transform.steps if isinstance(transform, Chain) else (transform,):
             if step is None:
                 continue
-            if steps and steps[-1].inverse() == step:
+            if steps and not isinstance(steps[-1], Combine) and steps[-1].inverse() == step:
                 steps.pop()
             else:
                 steps.append(step)

@@ -22,7 +22,7 @@ from ts_core.conversion._report import CONSISTENT, ConversionReport, ConversionR
 from ts_core.conversion._strictness import refusals, warn
 from ts_core.errors import ArgumentError, ArgumentTypeError, ConversionWarning, WeightMapError
 from ts_core.frameworks import framework_called
-from ts_core.mapping import WeightMap
+from ts_core.mapping import UNKNOWN_LAYER, WeightMap
 from ts_core.mapping import weight_map as make_weight_map
 from ts_core.sources import borrowed, open_source, require_one_model
 from ts_core.text import listed, safe
@@ -37,6 +37,7 @@ _ADVICE = {  # by the argument that the map was made from
     "target": "is it the same network? `ts map SOURCE --like TARGET -o map.json` writes a map to complete by hand",
     "weight_map": "complete the map, or is it for another checkpoint?",
 }
+_SHOWN = 5  # names that an error lists before it counts the rest
 _PROGRESS_AFTER = 0.5  # seconds; a conversion that is done by then shows no bar
 
 
@@ -53,6 +54,8 @@ def convert(
     max_shard_size: int | str | None = None,
     metadata: Mapping[str, object] | None = None,
     progress: bool = True,
+    allow_unknown: bool = False,
+    fold_biases: bool = False,
     **open_options: Any,
 ) -> ConversionReport:
     """Convert a checkpoint to another format, and its names and layouts to those of another framework.
@@ -76,6 +79,9 @@ def convert(
             model (optimizer, random state) is left behind, and a note says so; into a ``.ckpt``, where MindSpore would
             take it for parameters, also its metadata (epoch): it is written when it is given here.
         progress: show a bar on stderr, over bytes, if it is a terminal and the conversion takes a while.
+        allow_unknown: write the file although `to` was asked for and no rule knows any of the names.
+        fold_biases: with `target`, subtract biases that it has no place for from the running mean of the batch norm
+            behind them.
         open_options: ``key``, ``strip_prefix``, ``verify``, ``trust_pickle`` of :func:`ts_core.open_checkpoint`.
 
     Returns:
@@ -85,10 +91,11 @@ def convert(
 
     Raises:
         ArgumentError: the file holds several models, and there is no ``key=``: the message lists them; more than one
-            of `to`, `target`, `weight_map`; no plug-in knows the framework; a suffix that
-            stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
+            of `to`, `target`, `weight_map`; `fold_biases` without a target; no plug-in knows the framework; a suffix
+            that stands for no format; a cast that would lose the imaginary part, or names an unknown dtype.
         CheckpointError: the source cannot be read.
-        WeightMapError: names do not match, or are ambiguous; the message lists them.
+        WeightMapError: names do not match, are ambiguous, or belong to layers that the other framework lacks; the
+            message lists them. Or nothing was translated, because no rule knows any of the names.
         UnsupportedDtypeError: the format cannot hold a dtype or shape; the message lists the tensors.
         CheckpointWriteError: no room, no permission.
 
@@ -102,6 +109,8 @@ def convert(
     ]
     if len(given) > 1:
         raise ArgumentError(f"{' and '.join(given)} contradict each other: give one of them")
+    if fold_biases and target is None:
+        raise ArgumentError("fold_biases needs target=: without one nobody knows which biases get lost")
     if to is not None:
         framework_called(to)
     place = path_of(destination, "destination")
@@ -111,6 +120,7 @@ def convert(
             require_one_model(tensors)
         passing = _Passing(tensors)
         found = _weight_map(tensors, source, to, target, weight_map)
+        found = found.fold() if found is not None and fold_biases else found
         notes: list[str] = []
         if found is None:
             translated: LazyTensors = passing
@@ -118,6 +128,8 @@ def convert(
             notes.append(UNCHANGED)
         else:
             _require_complete(found, tensors.index, given[0])
+            if to is not None and not allow_unknown:
+                _require_translated(found, to)
             warn(found)
             translated = found.apply(passing)
             rows = mapped_rows(tensors.index, translated, found.entries, found.unmatched_source)
@@ -233,6 +245,19 @@ def _require_complete(weight_map: WeightMap, source: CheckpointIndex, origin: st
     if problems:
         raise WeightMapError(
             listed(f"the weight map leaves these open, and nothing was written ({_ADVICE[origin]}):", problems)
+        )
+
+
+def _require_translated(weight_map: WeightMap, to: str) -> None:
+    """A conversion that was to translate names, and knew none of them, did nothing that was asked for."""
+    if weight_map.entries and all(entry.how == UNKNOWN_LAYER for entry in weight_map.entries):
+        names = [entry.source[0] for entry in weight_map.entries]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise WeightMapError(
+            f"nothing can be translated to {to}, and nothing was written: no layer rule knows any of the {len(names)} "
+            f"names: {', '.join(names[:_SHOWN])}{more}. Give the target network or checkpoint (target=, on the command "
+            "line --like), a finished map (weight_map=, --map), or keep the names on purpose (allow_unknown=True, "
+            "--allow-unknown)"
         )
 
 

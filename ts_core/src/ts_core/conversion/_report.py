@@ -15,7 +15,7 @@ from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.nouns import CheckpointIndex
 from ts_core.contract.readers import LazyTensors
 from ts_core.frameworks import title_of
-from ts_core.mapping import MapEntry, Unmatched
+from ts_core.mapping import UNKNOWN_LAYER, MapEntry, Unmatched
 from ts_core.reporting import Column, Tabular
 from ts_core.text import safe
 
@@ -29,6 +29,7 @@ MISSING = "Missing in source"
 UNEXPECTED = "Not in target"
 SHAPE_DIFFERS = "Shape is inconsistent"
 CHANGED = "Values changed"
+_UNKNOWN = UNKNOWN_LAYER.capitalize()  # asked to translate, no rule knew how
 _FAILURES = (MISSING, UNEXPECTED, SHAPE_DIFFERS, CHANGED)
 
 
@@ -151,7 +152,8 @@ def mapped_rows(
     for entry in entries:
         found = (str(entry.transform or ""), entry.how, entry.certainty)
         for name, becomes in product(entry.source, entry.target):
-            words = status(name, becomes, entry.transform is not None)
+            unknown = entry.how == UNKNOWN_LAYER and name == becomes
+            words = _UNKNOWN if unknown else status(name, becomes, entry.transform is not None)
             rows.append(ConversionRow(name, becomes, words, source[name].shape, index[becomes].shape, *found))
     for one in left_out:
         if one.name in source:

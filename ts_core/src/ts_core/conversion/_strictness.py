@@ -24,14 +24,27 @@ def refusals(found: WeightMap) -> Iterator[str]:
 
 def warn(found: WeightMap) -> None:
     """Warn the user's own line of what a map lets go, or has chosen by order alone."""
-    lost = [one.name for one in found.unmatched_source if one.severity == LOST]
+    gone = [one for one in found.unmatched_source if one.severity == LOST]
+    lost = [one.name for one in gone]
     if lost:
+        into = [f"{one.name} from {one.folds_into.mean}" for one in gone if one.folds_into and one.folds_into.mean]
         message = (
             f"{len(lost)} of the source's biases get lost, and the outputs will differ: {_some(lost)}. The target's "
             "layers were built without bias: build them with it, or leave these out on purpose (del weight_map[name]; "
             "in the file of a map: null)"
         )
+        if into:
+            message += (
+                f". {len(into)} of them can be subtracted from the running mean of the batch norm behind them, which "
+                f"changes no output: {_some(into)} (fold_biases=True, --fold-biases)"
+            )
         errors.warn(errors.WeightMapWarning(message))
+    doubted = [entry for entry in found if entry.doubt]
+    if doubted:
+        names = _some([entry.source[0] for entry in doubted])
+        errors.warn(
+            errors.WeightMapWarning(f"{len(doubted)} of {len(found)} entries are doubtful: {names}. {doubted[0].doubt}")
+        )
     guessed = [entry.source[0] for entry in found if entry.certainty == GUESS]
     if guessed:
         message = (

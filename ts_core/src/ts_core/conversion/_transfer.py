@@ -11,7 +11,7 @@ from ts_core.conversion import _report
 from ts_core.conversion._left import left_behind
 from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows, with_cast
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import PluginError, TsError, WeightMapError
+from ts_core.errors import ArgumentError, PluginError, TsError, WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed, require_one_model
@@ -21,7 +21,13 @@ _SHOWN = 20  # problems that an error lists before it counts the rest
 
 
 def transfer(
-    source: object, net: object, *, weight_map: object = None, strict: bool = True, allow_overflow: bool = False
+    source: object,
+    net: object,
+    *,
+    weight_map: object = None,
+    strict: bool = True,
+    allow_overflow: bool = False,
+    fold_biases: bool = False,
 ) -> ConversionReport:
     """Put the weights of any source into a network.
 
@@ -37,6 +43,8 @@ def transfer(
         allow_overflow: let the report be true although elements do not fit into the dtypes of the network: an
             overflow, an integer that wraps around, a fraction that is cut off. They are counted in the rows in any
             case. Rounding, and a small number that becomes 0 by it, is no such change.
+        fold_biases: subtract biases that the network has no place for from the running mean of the batch norm behind
+            them, which changes no output in evaluation mode.
 
     Returns:
         One row for each parameter; true when all of them arrived. Its ``network`` holds the weights: of a framework
@@ -48,14 +56,21 @@ def transfer(
 
     Raises:
         ArgumentTypeError: `source` or `weight_map` is none of these, or `net` is not a network.
-        ArgumentError: the file holds several models; the message lists them, and says how to choose one.
-        WeightMapError: strict, and something has no place; or the two have next to nothing in common.
+        ArgumentError: the file holds several models; the message lists them, and says how to choose one. Or
+            `fold_biases` beside a finished map.
+        WeightMapError: strict, and something has no place; the two have next to nothing in common; or a bias cannot be
+            folded, because no batch norm follows.
     """
+    if fold_biases and weight_map is not None:
+        raise ArgumentError(
+            "fold_biases and weight_map contradict each other: a finished map folds itself (map.fold())"
+        )
     places = {p.name: p for p in parameters(net) if p.persistent}
     with borrowed(source) as tensors, NetworkTensors(net) as wanted:
         if weight_map is None:
             require_one_model(tensors)
             found = match_sources(tensors, wanted)
+            found = found.fold() if fold_biases else found
         else:
             found = unmatched_by(WeightMap.of(weight_map), tensors, wanted)
         mapped = found.apply(tensors)

@@ -5,7 +5,7 @@ from ts_core.mapping._execution import holding
 from ts_core.mapping._layers import LayerPair, LayerPairs, Placed, pair_layers
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._matching import match_sources, unmatched_by
-from ts_core.mapping._nouns import ERROR, GUESS, LOST, Ambiguity, MapEntry, Unmatched
+from ts_core.mapping._nouns import ERROR, GUESS, LOST, UNKNOWN_LAYER, Ambiguity, MapEntry, Unmatched
 from ts_core.mapping._verb import weight_map
 from ts_core.mapping._weight_map import WeightMap
 
@@ -13,6 +13,7 @@ __all__ = [
     "ERROR",
     "GUESS",
     "LOST",
+    "UNKNOWN_LAYER",
     "Ambiguity",
     "LayerPair",
     "LayerPairs",

@@ -1,18 +1,24 @@
 """Fused and split projections: one side holds q, k and v in one tensor, the other holds them apart.
 
-The parts are joined, before anything is matched, into one unit that stands for them; the map then says
-``concatenate`` or ``split``. It is done only where the sizes and the names of the parts leave one possibility: the
-parts stand beside each other, their names tell their order, and the other side has layers of the size of the whole
-that would otherwise find no partner.
+The parts are joined into one unit that stands for them; the map then says ``concatenate`` or ``split``. Before anything
+is matched it is done only where the sizes and the names of the parts leave one possibility: the parts stand beside each
+other, their names tell their order, and the other side has layers of the size of the whole that would otherwise find no
+partner. Of what was left over, any layers are joined that stand in the place of one and have its size together.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import attrgetter
 
+from ts_core.mapping._alignment import Pair
+from ts_core.mapping._choosing import ORDER
 from ts_core.mapping._names import tokens
-from ts_core.mapping._units import Slot, Unit
+from ts_core.mapping._places import Places
+from ts_core.mapping._units import Slot, Unit, compatible
 
 # The parts of a fused projection, in the order in which everybody stores them, with the words that name them.
 _FUSED: tuple[tuple[frozenset[str], ...], ...] = (
@@ -22,11 +28,17 @@ _FUSED: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"gate"}), frozenset({"up"})),
 )
 
+# The bias of a part of a fused projection, where it stands beside it.
+_LOOSE_BIAS = re.compile("([qkv])_bias")
+# Families of layers whose outputs do not depend on each other, and the axis of the weight that they stand along.
+_JOINABLE = frozenset(["linear", "conv", "conv_transpose", "embedding", "batch_norm"])
+_OUTPUTS = {"conv_transpose": 1, "embedding": 1}
 _ABBREVIATIONS = {word: min(names, key=len) for family in _FUSED for names in family for word in names}
 
 
 def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
     """The units of one side, with parts joined where the other side (`others`) holds them fused."""
+    units, others = _with_loose_biases(units), _with_loose_biases(others)
     ours, theirs = Counter(u.signature for u in units), Counter(u.signature for u in others)
     siblings: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
@@ -57,6 +69,34 @@ def fuse(units: Sequence[Unit], others: Sequence[Unit]) -> list[Unit]:
     return [fused for unit in units if (fused := joined.get(id(unit), unit)) is not None]
 
 
+def _with_loose_biases(units: Sequence[Unit]) -> list[Unit]:
+    """The units, those of ``qkv`` with the biases of its parts that stand beside it: ``q_bias``, ``v_bias``."""
+    lone: dict[str, dict[int, Unit]] = defaultdict(dict)
+    for unit in units:
+        found = _LOOSE_BIAS.fullmatch(unit.path.rpartition(".")[2])
+        if unit.lone and unit.flat and found:
+            lone[unit.path.rpartition(".")[0]]["qkv".index(found.group(1))] = unit
+    taken: dict[int, Unit | None] = {}
+    for unit in units if lone else ():
+        parent, _, name = unit.path.rpartition(".")
+        biases = lone.get(parent)
+        if not biases or name != "qkv" or set(unit.slots) != {"weight"} or unit.family not in ("linear", None):
+            continue
+        size = outputs(unit) / 3
+        slots = {part: next(iter(biases[part].slots.values())) for part in sorted(biases)}
+        if any(slot.canonical != (size,) for slot in slots.values()):
+            continue
+        gaps = tuple((part, (int(size),)) for part in range(3) if part not in slots)
+        shape, first = (outputs(unit),), next(iter(slots.values()))
+        names = ", ".join(slot.name for slot in slots.values())
+        bias = replace(
+            first, name=names, shape=shape, canonical=shape, role="bias", parts=tuple(slots.values()), gaps=gaps
+        )
+        taken[id(unit)] = replace(unit, slots={**unit.slots, "bias": bias})
+        taken.update({id(one): None for one in biases.values()})
+    return [kept for unit in units if (kept := taken.get(id(unit), unit)) is not None]
+
+
 def _families(members: list[Unit]) -> Iterator[list[Unit]]:
     """The sets of siblings whose names are those of the parts of a fused projection, in its order."""
     for names in _FUSED:
@@ -74,19 +114,102 @@ def _words(unit: Unit) -> tuple[str, ...]:
     return tokens(unit.path.rpartition(".")[2])[0]
 
 
-def _join(parent: str, parts: list[Unit]) -> Unit | None:
-    """One unit for several linear layers that have the same inputs; None when their tensors cannot be joined."""
-    roles = set(parts[0].slots)
-    if any(set(part.slots) != roles for part in parts) or not roles <= {"weight", "bias"}:
+def _join(parent: str, parts: Sequence[Unit]) -> Unit | None:
+    """One unit for several layers that have the same inputs; None when their tensors cannot be joined.
+
+    A part may lack a bias that others have: zeros stand for it.
+    """
+    if any(not set(part.slots) <= {"weight", "bias"} or "weight" not in part.slots for part in parts):
         return None
-    path = ".".join(filter(None, (parent, "".join(_words(part)[0][0] for part in parts))))
+    path = ".".join(filter(None, (parent, "".join((_words(part) or ("x",))[0][0] for part in parts))))
+    return joined(path, parts)
+
+
+def joined(path: str, parts: Sequence[Unit]) -> Unit | None:
+    """One unit that stands for several, joined along their outputs; None when their tensors cannot be joined."""
     whole = Unit(path, parts[0].families, parts[0].position)
-    for role in parts[0].slots:
-        slots = [part.slots[role] for part in parts]
+    for role in dict.fromkeys(role for part in parts for role in part.slots if role != "batch_count"):
+        axis = _OUTPUTS.get(str(parts[0].family), 0) if role == "weight" else 0
+        slots = [part.slots[role] for part in parts if role in part.slots]
         first = slots[0]
-        if any(s.canonical[1:] != first.canonical[1:] or s.layout != first.layout or s.joint for s in slots):
+        if len(slots) < len(parts) and role != "bias":
             return None
-        shape = (sum(s.canonical[0] for s in slots), *first.canonical[1:])
-        names = ", ".join(s.name for s in slots)
-        whole.slots[role] = Slot(names, shape, shape, None, role, first.trainable, first.integral, parts=tuple(slots))
+        if any(_inputs(s, axis) != _inputs(first, axis) or s.layout != first.layout or s.joint for s in slots):
+            return None
+        gaps = [(i, (outputs(part),)) for i, part in enumerate(parts) if role not in part.slots]
+        size = sum(s.canonical[axis] for s in slots) + sum(shape[0] for _, shape in gaps)
+        shape = (*first.canonical[:axis], size, *first.canonical[axis + 1 :])
+        whole.slots[role] = replace(
+            first,
+            name=", ".join(s.name for s in slots),
+            shape=shape,
+            canonical=shape,
+            layout=None,
+            parts=tuple(slots),
+            gaps=tuple(gaps),
+            axis=axis,
+        )
     return whole
+
+
+def outputs(unit: Unit) -> int:
+    """How many outputs a layer has."""
+    slot = unit.slots.get("weight") or unit.slots["scale"]
+    return slot.canonical[_OUTPUTS.get(str(unit.family), 0)]
+
+
+def _inputs(slot: Slot, axis: int) -> tuple[int, ...]:
+    return (*slot.canonical[:axis], *slot.canonical[axis + 1 :])
+
+
+def fuse_by_place(
+    places: Places, left: Sequence[Unit], right: Sequence[Unit]
+) -> tuple[list[Pair], list[Unit], list[Unit]]:
+    """Pair what was left over: a layer of one side with several that stand in its place on the other, joined.
+
+    Their sizes add up to its own and all of them are taken, in the order of definition or execution, which is a guess.
+
+    Returns:
+        The pairs, and what is left over now.
+    """
+    sides = (list(left), list(right))
+    pairs = []
+    for side in (0, 1):
+        for whole in list(sides[side]):
+            parts = [
+                part
+                for part in sides[1 - side]
+                if _may_be_part(part, whole) and places.agree(*_turned(side, whole, part))
+            ]
+            if len(parts) < 2 or sum(map(outputs, parts)) != outputs(whole) or not places.together(1 - side, parts):
+                continue
+            made = joined(whole.path, sorted(parts, key=attrgetter("position")))
+            if made is not None and made.main == whole.main:
+                pairs.append(Pair(*_turned(side, whole, made), ORDER, False))
+                sides[side].remove(whole)
+                sides[1 - side][:] = [unit for unit in sides[1 - side] if unit not in parts]
+    return pairs, *sides
+
+
+def _turned(side: int, unit: Unit, other: Unit) -> tuple[Unit, Unit]:
+    return (other, unit) if side else (unit, other)
+
+
+def _may_be_part(part: Unit, whole: Unit) -> bool:
+    """Whether a layer may be a part of another, by kind and inputs."""
+    if (
+        part.lone
+        or whole.lone
+        or not compatible(part, whole)
+        or not _JOINABLE.issuperset(part.families | whole.families)
+    ):
+        return False
+    main = "weight" if "weight" in whole.slots else "scale"
+    if main not in part.slots or main not in whole.slots:
+        return False
+    axis = _OUTPUTS.get(str(whole.family), 0) if main == "weight" else 0
+    return (
+        _inputs(part.slots[main], axis) == _inputs(whole.slots[main], axis)
+        and outputs(part) < outputs(whole)
+        and part.slots.keys() - {"bias", "batch_count"} == whole.slots.keys() - {"bias", "batch_count"}
+    )

@@ -29,6 +29,11 @@ class Kind:
     roles: Mapping[str, Role]  # local name → role, or the roles that one tensor holds joined
     layout: Mapping[Role, Transform]
 
+    @property
+    def family(self) -> str:
+        """The family of the kind."""
+        return KINDS[self.kind].family if self.kind in KINDS else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -39,12 +44,14 @@ class Reading:
         names: local name → name in the file.
         kinds: every way to read the group; none for a parameter that belongs to no known layer.
         likely: those of them that go with the rest of the file, where it tells.
+        doubtful: it is one vector, less than what any of the layers has, and may as well belong to an unknown one.
     """
 
     layer: str
     names: Mapping[str, str]
     kinds: tuple[Kind, ...]
     likely: tuple[Kind, ...] = ()
+    doubtful: bool = False
 
 
 def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> list[Reading]:
@@ -66,14 +73,68 @@ def read_layers(index: Mapping[str, TensorInfo], rules: Iterable[LayerRule]) -> 
         if name not in taken:
             layer, _, local = name.rpartition(".")
             groups[layer][local] = name
+    modules = {module for layer in groups for module in _above(layer)}
     for layer, names in groups.items():
-        kinds = tuple(_kinds(names, index, rules))
-        if kinds:
-            found[next(iter(names.values()))] = Reading(layer, names, kinds)
-            continue
-        for local, name in names.items():
-            found[name] = Reading(layer, {local: name}, tuple(_kinds({local: name}, index, rules)))
+        for reading in _read_group(layer, names, index, rules, layer in modules):
+            found[next(iter(reading.names.values()))] = reading
     return _by_company([found[name] for name in index if name in found], index)
+
+
+def _above(layer: str) -> Iterator[str]:
+    """The modules that a layer is in, the network among them."""
+    while layer:
+        layer = layer.rpartition(".")[0]
+        yield layer
+
+
+def _read_group(
+    layer: str,
+    names: Mapping[str, str],
+    index: Mapping[str, TensorInfo],
+    rules: tuple[LayerRule, ...],
+    has_layers: bool,
+) -> Iterator[Reading]:
+    """How to read the tensors of one place; `has_layers`: there are others inside, so that it is no plain layer.
+
+    A bias beside what no rule knows, or inside a module of several layers, is no norm's: nothing speaks for that.
+    """
+    known = names
+    kinds = tuple(_kinds(known, index, rules))
+    if not kinds:
+        known, kinds = _largest_layer(names, index, rules)
+    doubtful = bool(kinds) and len(known) == 1 and _vector(known, index) and not _complete(known, rules)
+    if not kinds or (doubtful and has_layers):
+        yield from (Reading(layer, {local: name}, ()) for local, name in names.items())
+        return
+    yield Reading(layer, known, kinds, doubtful=doubtful)
+    yield from (Reading(layer, {local: name}, ()) for local, name in names.items() if local not in known)
+
+
+def _largest_layer(
+    names: Mapping[str, str], index: Mapping[str, TensorInfo], rules: tuple[LayerRule, ...]
+) -> tuple[Mapping[str, str], tuple[Kind, ...]]:
+    """The largest part of a place that is a layer, beside which others stand: counters of a profiler, a mask."""
+    parts = {frozenset(names.keys() & rule.roles.keys()) for rule in rules}
+    for size in sorted({len(part) for part in parts if part}, reverse=True):
+        found = []
+        for part in (part for part in parts if len(part) == size):
+            known = {local: name for local, name in names.items() if local in part}
+            kinds = tuple(_kinds(known, index, rules))
+            telling = size > 1 or (not _vector(known, index) and len({kind.family for kind in kinds}) == 1)
+            if kinds and telling:
+                found.append((known, kinds))
+        if found:
+            return found[0] if len(found) == 1 else (names, ())
+    return names, ()
+
+
+def _vector(names: Mapping[str, str], index: Mapping[str, TensorInfo]) -> bool:
+    return all(len(index[name].shape) < 2 for name in names.values())
+
+
+def _complete(names: Mapping[str, str], rules: Iterable[LayerRule]) -> bool:
+    """Whether these are all that some kind of layer has."""
+    return any(names.keys() == rule.roles.keys() for rule in rules)
 
 
 def _told(index: Mapping[str, TensorInfo]) -> Iterator[Reading]:

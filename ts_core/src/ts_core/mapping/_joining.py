@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ts_core.contract.transforms import Concatenate, Each, InsertAxis, RemoveAxis, Reshape, Transform, chain
+from ts_core.contract.transforms import (
+    Concatenate,
+    Each,
+    InsertAxis,
+    InsertZeros,
+    RemoveAxis,
+    Reshape,
+    Transform,
+    chain,
+)
 from ts_core.mapping._units import Shape, Slot
 
 Paired = tuple[Slot, Slot]
@@ -65,13 +74,17 @@ def _of_several(slot: Slot, way: Callable[[Transform], Transform]) -> Transform 
 
 
 def _fused(slot: Slot) -> Transform | None:
-    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs."""
+    """How the parts of a fused slot become one: each in canonical layout, one after another along the outputs.
+
+    Zeros stand for the bias of a part that has none.
+    """
     if not slot.parts:
         return None
-    layout = slot.parts[0].layout
-    return chain(
-        Each(layout.inverse()) if layout else None, Concatenate(0, tuple(part.canonical[0] for part in slot.parts))
-    )
+    layout, sizes = slot.parts[0].layout, [part.canonical[slot.axis] for part in slot.parts]
+    for position, shape in slot.gaps:
+        sizes.insert(position, shape[0])
+    zeros = (InsertZeros(position, shape) for position, shape in slot.gaps)
+    return chain(Each(layout.inverse()) if layout else None, *zeros, Concatenate(slot.axis, tuple(sizes)))
 
 
 def _thin_axes(before: Shape, after: Shape) -> Transform | None:

@@ -8,8 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 
-_PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PIECES = re.compile(r"\d+(?:x\d+)+|\d[dD](?![a-zA-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+# Words behind which a number is a size, and no place in an order: `kernel_3`, `ch64`, `rate12`.
+_SIZE_WORDS = frozenset(
+    [
+        *("k", "ks", "kernel", "ksize", "stride", "str", "dil", "dilation", "rate", "pad", "padding"),
+        *("channels", "ch", "chan", "dim", "dims", "width", "filters", "size", "px"),
+    ]
+)
+# Letters that count, behind something else: `conv_a`, `branch2b`.
+_COUNTING_LETTERS = frozenset("abcde")
+# Letters that abbreviate a size where something stands before them, `bn_s2`, or beside them, `k3s2`.
+_SIZE_LETTERS = frozenset("kscdpgrfwh")
 
 # Words that people of the field use for one thing. A name that uses one of them is near to a name that uses another.
 _SYNONYMS = (
@@ -18,7 +31,7 @@ _SYNONYMS = (
     ("attn", "attention", "mha"),
     ("mlp", "ffn", "feedforward"),
     ("head", "classifier", "fc"),
-    ("downsample", "shortcut", "skip", "residual", "identity"),
+    ("downsample", "shortcut", "skip", "residual", "identity", "proj", "projection"),
     ("reduce", "squeeze", "down"),
     ("expand", "excite", "excitation", "up"),
     ("embed", "embedding", "embeddings", "emb"),
@@ -50,9 +63,39 @@ def wrapper_note(prefix: str) -> str:
 
 @lru_cache(maxsize=65536)
 def tokens(component: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The words and the numbers of one component of a path: ``"conv4_1"`` → (("conv",), (4, 1))."""
-    pieces = _PIECES.findall(component)
-    return tuple(p.lower() for p in pieces if not p.isdigit()), tuple(int(p) for p in pieces if p.isdigit())
+    """The words and the numbers of one component of a path: ``"conv4_1"`` → (("conv",), (4, 1)).
+
+    Numbers that are sizes, and letters that count, are none of these: ``"c1x1_a"`` → (("c",), ()), ``"conv2d_k3"`` →
+    (("conv",), ()).
+    """
+    words: list[str] = []
+    counted: list[int] = []
+    sizes = _sizes(component)
+    for found in _PIECES.finditer(component):
+        piece = found.group().lower()
+        if found.start() in sizes or not (piece.isalpha() or piece.isdigit()):
+            continue
+        if piece.isdigit():
+            counted.append(int(piece))
+        else:
+            words.append(piece)
+    return tuple(words), tuple(counted)
+
+
+def _sizes(component: str) -> set[int]:
+    """Where in a component the words and numbers stand that tell a size, or a letter that counts."""
+    pieces = list(_PIECES.finditer(component))
+    counting = {last.start() for last in pieces[1:] if last.group().lower() in _COUNTING_LETTERS}
+    letters = [
+        (word.start(), number.start())
+        for word, number in pairwise(pieces)
+        if number.group().isdigit() and word.end() == number.start() and word.group().lower() in _SIZE_LETTERS
+    ]
+    found = set() if len(letters) == len(pieces) / 2 == 1 else {place for both in letters for place in both}
+    for word, number in pairwise(pieces):
+        if number.group().isdigit() and word.group().lower() in _SIZE_WORDS:
+            found |= {word.start(), number.start()}
+    return found | counting
 
 
 @lru_cache(maxsize=65536)
@@ -63,8 +106,25 @@ def words(path: str) -> frozenset[str]:
 
 @lru_cache(maxsize=65536)
 def numbers(path: str) -> tuple[int, ...]:
-    """The numbers of a path in order."""
+    """The numbers of a path in order, without those that are sizes."""
     return tuple(number for component in path.split(".") for number in tokens(component)[1])
+
+
+@lru_cache(maxsize=65536)
+def sizes(path: str) -> tuple[str, ...]:
+    """What a path tells of sizes, and by letters that count: ``"conv3x3.bn_s2_a"`` → ("3x3", "s", "2", "a")."""
+    return tuple(
+        found.group().lower()
+        for component in path.split(".")
+        for told in (_sizes(component),)
+        for found in _PIECES.finditer(component)
+        if found.start() in told or not (found.group().isalpha() or found.group().isdigit())
+    )
+
+
+def spelling(path: str) -> tuple[object, ...]:
+    """All that a path says, whatever separates it: two paths with the same one are called the same."""
+    return words(path), numbers(path), sizes(path)
 
 
 @lru_cache(maxsize=65536)

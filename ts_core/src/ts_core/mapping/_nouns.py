@@ -9,6 +9,8 @@ from ts_core.contract.transforms import Transform
 CERTAIN, LIKELY, GUESS = "certain", "likely", "guess"
 ERROR, LOST, HARMLESS = "error", "lost", "harmless"
 
+UNKNOWN_LAYER = "unknown layer: name kept"  # how a tensor was translated that no rule knows
+
 LEFT_OUT = "the map leaves it out"  # the reason of a tensor that the user left out on purpose
 
 
@@ -20,8 +22,10 @@ class MapEntry:
         source: names in the source; several when they are fused.
         target: names in the target; several when one is split.
         transform: the change of layout, ``None`` when the arrays stay as they are.
-        how: how it was found: ``"rule"``, ``"equal name"``, ``"alignment"``, ``"order"``, ``"user"`` or ``"file"``.
+        how: how it was found: ``"rule"``, :data:`UNKNOWN_LAYER` where a translation knows none, ``"equal name"``,
+            ``"alignment"``, ``"order"``, ``"execution"``, ``"folded"``, ``"user"`` or ``"file"``.
         certainty: ``"certain"``, ``"likely"`` or ``"guess"``.
+        doubt: what speaks against it, or differs all the same; empty when nothing does.
     """
 
     source: tuple[str, ...]
@@ -29,6 +33,15 @@ class MapEntry:
     transform: Transform | None = None
     how: str = "user"
     certainty: str = CERTAIN
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Where a bias in front of a batch norm can go: `mean`, the name of the norm's running mean; else `problem`."""
+
+    mean: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,8 @@ class Unmatched:
         candidates: the names on the other side that came nearest.
         severity: ``"error"``; ``"lost"`` for the bias of a linear layer or convolution whose partner was built without
             one; or ``"harmless"`` when the other side cannot have it or does not need it: a counter, a constant index.
+        folds_into: of a lost bias, the running mean in the source from which it can be subtracted instead, or why there
+            is none.
     """
 
     name: str
@@ -49,6 +64,7 @@ class Unmatched:
     reason: str
     candidates: tuple[str, ...] = ()
     severity: str = ERROR
+    folds_into: Fold | None = None
 
     @property
     def harmless(self) -> bool:

@@ -26,7 +26,7 @@ class MapRow:
         how: how the pair was found; empty when there is none. See :class:`MapEntry`.
         certainty: how sure it is, likewise.
         status: ``"mapped"``, ``"ambiguous"``, or the severity of a tensor without a partner, see :class:`Unmatched`.
-        reason: why there is no partner, or more than one.
+        reason: why there is no partner, or more than one; of a pair, what speaks against it.
         candidates: the names on the other side that came nearest, or are equally good.
     """
 
@@ -48,7 +48,7 @@ def mapped(entries: Iterable[MapEntry]) -> Iterator[MapRow]:
     """The rows of entries."""
     for entry in entries:
         source, target = one_or_more(entry.source), one_or_more(entry.target)
-        yield MapRow(source, target, str(entry.transform or ""), entry.how, entry.certainty)
+        yield MapRow(source, target, str(entry.transform or ""), entry.how, entry.certainty, reason=entry.doubt)
 
 
 def unmapped(
@@ -62,6 +62,36 @@ def unmapped(
     for some in ambiguous:
         near = ", ".join(some.target)
         yield MapRow(one_or_more(some.source), None, status=AMBIGUOUS, reason=some.reason, candidates=near)
+
+
+def open_questions(
+    entries: Iterable[MapEntry],
+    source: Iterable[Unmatched],
+    target: Iterable[Unmatched],
+    ambiguous: Iterable[Ambiguity],
+) -> Iterator[str]:
+    """What a map leaves open or doubts, in lines of text."""
+    yield from _titled(
+        "In doubt:", (f"{', '.join(e.source)} -> {', '.join(e.target)}: {e.doubt}" for e in entries if e.doubt)
+    )
+    for title, unmatched in (("source", source), ("target", target)):
+        yield from _titled(f"In the {title}, without a partner:", map(_without_partner, unmatched))
+    yield from _titled(
+        "Ambiguous:", (f"{', '.join(some.source)} -> {' or '.join(some.target)}: {some.reason}" for some in ambiguous)
+    )
+
+
+def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """The lines, indented, below their title; nothing when there are none."""
+    for number, line in enumerate(lines):
+        if number == 0:
+            yield title
+        yield f"  {line}"
+
+
+def _without_partner(one: Unmatched) -> str:
+    near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
+    return f"{one.severity}: {one.name} {one.shape}: {one.reason}{near}"
 
 
 def one_or_more(names: tuple[str, ...]) -> Names:

@@ -35,6 +35,8 @@ OPTIONAL_ROLES = frozenset(role for kind in KINDS.values() for role, need in kin
 BIAS_IS_OPTIONAL = frozenset(
     kind.family for kind in KINDS.values() if "weight" in kind.roles and kind.roles.get("bias") == OPTIONAL
 )
+# Families of norms, which scale and shift all alike.
+NORMS = frozenset(kind.family for kind in KINDS.values() if "scale" in kind.roles)
 # Families of layers that add their two biases, one of the inputs and one of the hidden state, to each other.
 BIASES_ARE_ADDED = frozenset(kind.family for kind in KINDS.values() if kind.adds_biases)
 
@@ -53,6 +55,8 @@ class Slot:
         integral: whether its elements are whole numbers: a counter, an index, a mask.
         tied_to: the name of an earlier tensor that it is.
         parts: the tensors that it stands for, when it is a fused one that is stored apart.
+        gaps: where zeros stand among these, and the shape of each: of parts that have no bias.
+        axis: along which the parts stand one after another.
         joint: the roles of the tensor, in order, when it holds that of this slot joined with others; the layout then
             leads from the canonical arrays of all of them to the one that is stored.
         share: which of these is that of this slot.
@@ -67,6 +71,8 @@ class Slot:
     integral: bool
     tied_to: str | None = None
     parts: tuple[Slot, ...] = ()
+    gaps: tuple[tuple[int, Shape], ...] = ()
+    axis: int = 0
     joint: tuple[str, ...] = ()
     share: int = 0
 
@@ -91,6 +97,7 @@ class Unit:
         slots: role → slot.
         position: in the order of definition (or execution).
         lone: whether it is a single parameter outside any known layer; its last component is then its own name.
+        ran: whether its layer was seen to run, and `position` is where.
     """
 
     path: str
@@ -98,6 +105,7 @@ class Unit:
     position: int
     lone: bool = False
     slots: dict[str, Slot] = field(default_factory=dict)
+    ran: bool = False
 
     def stored(self) -> Iterator[Slot]:
         """Its tensors as they are stored, each once."""
@@ -115,6 +123,18 @@ class Unit:
         if self.lone:
             return tuple(("", slot.place[1]) for slot in self.slots.values())
         return tuple(sorted(slot.place for role, slot in self.slots.items() if role not in OPTIONAL_ROLES))
+
+    @property
+    def flat(self) -> bool:
+        """Whether it has vectors alone, as a norm has, of which a network holds many of one size."""
+        return all(len(slot.place[1]) < 2 for slot in self.slots.values())
+
+    @property
+    def main(self) -> object:
+        """What it is at least: the sizes of its weight, or of its largest tensor."""
+        slot = self.slots.get("weight") or self.slots.get("scale")
+        found = (s.place[1] for s in self.slots.values())
+        return slot.place[1] if slot else max(found, key=lambda own: (prod(own), own)), len(self.slots) > 2
 
     @property
     def elements(self) -> int:

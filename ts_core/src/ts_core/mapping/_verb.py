@@ -20,6 +20,7 @@ def weight_map(
     prefix: str | None = None,
     rename: Mapping[str, str] | Callable[[str], str] | None = None,
     sample_inputs: object = None,
+    fold_biases: bool = False,
 ) -> WeightMap:
     """The map from the tensors of a source to those of a target.
 
@@ -33,21 +34,29 @@ def weight_map(
         sample_inputs: an input, or a tuple of inputs, that both networks can run on, as arrays. Layers are then put in
             the order in which they run, and a note of the map says how far the outputs with the mapped weights differ;
             the target keeps its own weights. Needs two networks.
+        fold_biases: subtract biases that the target has no place for from the running mean of the batch norm behind
+            them, which changes no output in evaluation mode; see :meth:`WeightMap.fold`. Needs a target that is
+            really there.
 
     Returns:
         The map; what could not be matched, or was ambiguous, is listed in it.
 
     Raises:
-        ArgumentError: no plug-in knows the framework; or `sample_inputs` without two networks to run.
+        ArgumentError: no plug-in knows the framework; `sample_inputs` without two networks to run, or `fold_biases`
+            without a target.
         ArgumentTypeError: source or target is none of these.
-        WeightMapError: source and target have next to nothing in common, or `rename` made two names one.
+        WeightMapError: source and target have next to nothing in common; `rename` made two names one; or a bias cannot
+            be folded, because no batch norm follows.
     """
     if isinstance(target, str) and target in {*CURES, *(info.name for info in plugins())}:
         if sample_inputs is not None:
             raise ArgumentError("sample_inputs needs a target network; the name of a framework cannot be run")
+        if fold_biases:
+            raise ArgumentError("fold_biases needs a target; from the name of a framework nobody knows what gets lost")
         with borrowed(source) as opened:
             return translate(opened, target).renamed(rename, prefix)
     if isinstance(target, str) and target.isidentifier() and not Path(target).exists():
         framework_called(target)  # it is none of those above: this says which there are
     with borrowed(source) as opened, open_target(target) as wanted:
-        return match_sources(opened, wanted, sample_inputs).renamed(rename, prefix)
+        found = match_sources(opened, wanted, sample_inputs)
+        return (found.fold() if fold_biases else found).renamed(rename, prefix)

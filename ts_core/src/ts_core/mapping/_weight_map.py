@@ -15,6 +15,7 @@ from typing import Any
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
 from ts_core.mapping import _map_file, _rows
+from ts_core.mapping._folding import folded
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._names import prefix_changer
 from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unmatched
@@ -74,9 +75,10 @@ class WeightMap(Tabular[MapRow]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
 
     A map is a sequence of :class:`MapEntry`, over which it iterates, and it looks names up: ``"a.weight" in map``,
-    ``map["a.weight"]``; :attr:`names` is the same as a mapping. Editing changes the map as a whole:
-    ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere, ``del map["a.weight"]`` leaves it out on purpose,
-    which nothing complains of any more. Everything else gives a new map. Two maps are equal when they are the same one.
+    ``map["a.weight"]``, or an entry, ``[map[each] for each in map]``; :attr:`names` is the same as a mapping. Editing
+    changes the map as a whole: ``map["a.weight"] = "b.weight"`` sends a source tensor elsewhere,
+    ``del map["a.weight"]`` leaves it out on purpose, of which nothing complains any more. Everything else gives a new
+    map. Two maps are equal when they are the same one.
 
     What it is made of is said by the properties of the same names; `order` are the names of the source in its order, by
     default that of the entries.
@@ -165,9 +167,17 @@ class WeightMap(Tabular[MapRow]):
         """Whether the map moves the source tensor of this name; of an entry, whether it is one of the map's."""
         return item in self._content.names if isinstance(item, str) else item in self.entries
 
-    def __getitem__(self, source: str) -> Target:
-        """The target name of a source name; several names when it is split. Raises KeyError when it has none."""
-        return self._content.names[source]
+    def __getitem__(self, source: str | MapEntry) -> Target:
+        """The target name of a source name, or of an entry of the map; several names when it is split.
+
+        Raises:
+            KeyError: it has none.
+        """
+        if not isinstance(source, MapEntry):
+            return self._content.names[source]
+        if source not in self.entries:
+            raise KeyError(source)
+        return one_or_more(source.target)
 
     def __setitem__(self, source: str, target: str) -> None:
         """Send a source tensor to this target name, in place of whatever the map said of either.
@@ -185,14 +195,19 @@ class WeightMap(Tabular[MapRow]):
         self._content = self._content.settled([*kept, *([] if old else [new])], {source}, {target})
 
     def __delitem__(self, source: str) -> None:
-        """Leave a source tensor out on purpose. Raises KeyError when the map says nothing of it."""
+        """Leave a source tensor out on purpose, and what it would have become. Raises KeyError for an unknown name."""
         open_names = {u.name for u in self.unmatched_source}.union(*(a.source for a in self.ambiguous))
         if source not in self and source not in open_names:
             raise KeyError(source)
         kept = [entry for entry in self.entries if source not in entry.source]
+        targets = self.by_source[source].target if source in self else ()
         content = self._content.settled(kept, {source}, ())
-        left_out = Unmatched(source, (), LEFT_OUT, severity=HARMLESS)
-        self._content = dataclasses.replace(content, unmatched_source=(*content.unmatched_source, left_out))
+        gone, without = ([Unmatched(n, (), LEFT_OUT, severity=HARMLESS) for n in some] for some in ([source], targets))
+        self._content = dataclasses.replace(
+            content,
+            unmatched_source=(*content.unmatched_source, *gone),
+            unmatched_target=(*content.unmatched_target, *without),
+        )
 
     def __repr__(self) -> str:
         counts = [f"{len(self)} entries"]
@@ -205,7 +220,8 @@ class WeightMap(Tabular[MapRow]):
         return f"<WeightMap: {', '.join(counts)}>"
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *map(safe, self._open_questions()), *map(safe, self.notes)])
+        told = _rows.open_questions(self.entries, self.unmatched_source, self.unmatched_target, self.ambiguous)
+        return "\n".join([self.table(), *map(safe, told), *map(safe, self.notes)])
 
     def table(self) -> str:
         """The entries as a table: names, change of layout, how each was found and how sure it is."""
@@ -216,18 +232,6 @@ class WeightMap(Tabular[MapRow]):
 
     def _facts(self) -> dict[str, Any]:
         return {"complete": self.complete, "notes": list(self.notes)}
-
-    def _open_questions(self) -> Iterator[str]:
-        for title, unmatched in (("source", self.unmatched_source), ("target", self.unmatched_target)):
-            if unmatched:
-                yield f"In the {title}, without a partner:"
-            for one in unmatched:
-                near = f" (nearest: {', '.join(one.candidates)})" if one.candidates else ""
-                yield f"  {one.severity}: {one.name} {one.shape}: {one.reason}{near}"
-        if self.ambiguous:
-            yield "Ambiguous:"
-        for some in self.ambiguous:
-            yield f"  {', '.join(some.source)} -> {' or '.join(some.target)}: {some.reason}"
 
     def replaced(self, **parts: Any) -> WeightMap:
         """The map with some of its parts exchanged, called as where a map is made (``notes=...``).
@@ -257,7 +261,11 @@ class WeightMap(Tabular[MapRow]):
         )
 
     def inverse(self) -> WeightMap:
-        """The map from the target back to the source."""
+        """The map from the target back to the source.
+
+        Raises:
+            WeightMapError: it adds tensors (a folded bias), which their sum does not tell.
+        """
         return WeightMap(
             (
                 MapEntry(e.target, e.source, e.transform.inverse() if e.transform else None, e.how, e.certainty)
@@ -268,6 +276,20 @@ class WeightMap(Tabular[MapRow]):
             ambiguous=(Ambiguity(a.target, a.source, a.reason) for a in self.ambiguous),
             notes=self.notes,
         )
+
+    def fold(self, *names: str) -> WeightMap:
+        """The map that subtracts biases from the running mean of the batch norm behind them, which changes no output.
+
+        Args:
+            names: of biases that the target has no place for; without any, all that would get lost.
+
+        Raises:
+            WeightMapError: one of them cannot be folded, because no batch norm follows; the message says why.
+        """
+        lost = {one.name: one for one in self.unmatched_source}
+        entries = tuple(folded(self.entries, lost, names or None))
+        gone = {name for entry in entries for name in entry.source}
+        return self.replaced(entries=entries, unmatched_source=[u for u in self.unmatched_source if u.name not in gone])
 
     def renamed(
         self, rename: Mapping[str, str] | Callable[[str], str] | None = None, prefix: str | None = None

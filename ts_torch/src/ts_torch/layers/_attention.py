@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ts_core.contract.nouns import LayerRule
 from ts_core.contract.settings import Spelled
 from ts_torch.layers._spelling import NORM, WEIGHT_BIAS, same
@@ -46,8 +48,20 @@ _BLOCK_SETTINGS = same(
     activation=Spelled("activation", "function_name"),
 )
 
+
+def _is_square(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Queries and outputs are as wide as the heads together."""
+    return all(len(set(shapes[role])) == 1 for role in ("q_proj.weight", "out_proj.weight") if role in shapes)
+
+
 RULES: tuple[LayerRule, ...] = (
-    LayerRule("torch.nn.MultiheadAttention", "multi_head_attention", _ATTENTION, settings=_ATTENTION_SETTINGS),
+    LayerRule(
+        "torch.nn.MultiheadAttention",
+        "multi_head_attention",
+        _ATTENTION,
+        settings=_ATTENTION_SETTINGS,
+        holds=_is_square,
+    ),
     LayerRule("torch.nn.TransformerEncoderLayer", "transformer_encoder_layer", _ENCODER, settings=_BLOCK_SETTINGS),
     LayerRule("torch.nn.TransformerDecoderLayer", "transformer_decoder_layer", _DECODER, settings=_BLOCK_SETTINGS),
 )
