@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ts_core.conversion import ConversionReport, convert, save_checkpoint, transfer
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
     from ts_core.mapping import WeightMap, weight_map
+    from ts_core.running import Trace, trace
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Checkpoint",
     "ConversionReport",
     "Report",
+    "Trace",
     "WeightMap",
     "__version__",
     "compare",
@@ -43,6 +45,7 @@ __all__ = [
     "save_checkpoint",
     "save_grad",
     "to_numpy",
+    "trace",
     "transfer",
     "weight_map",
     "widget",
@@ -56,6 +59,7 @@ __getattr__, __dir__ = exported(
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
         "Report": "ts_core.comparison",
+        "Trace": "ts_core.running",
         "WeightMap": "ts_core.mapping",
         "compare": "ts_core.comparison",
         "convert": "ts_core.conversion",
@@ -69,6 +73,7 @@ __getattr__, __dir__ = exported(
         "plugins": "ts_core.frameworks",
         "save_checkpoint": "ts_core.conversion",
         "to_numpy": "ts_core.frameworks",
+        "trace": "ts_core.running",
         "transfer": "ts_core.conversion",
         "weight_map": "ts_core.mapping",
         "widget": "ts_core.widget",

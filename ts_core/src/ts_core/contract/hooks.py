@@ -116,5 +116,5 @@ def layer_rules() -> Sequence[LayerRule]:
 
 
 @hookspec
-def seed(seed: int) -> None:
-    """Seed the framework's generators and make it deterministic, if it has been imported already."""
+def seed(seed: int, deterministic: bool) -> None:
+    """Seed the framework's generators, and if asked make it deterministic, if it has been imported already."""
