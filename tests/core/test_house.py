@@ -115,6 +115,8 @@ def test_the_plugins_keep_the_same_shape():
         for name in ("ts_torch", "ts_mindspore")
     ]
     assert shapes[0] == shapes[1]
+    tables = [{path.name for path in (PLUGINS[name] / "layers").glob("*.py")} for name in ("ts_torch", "ts_mindspore")]
+    assert tables[0] == tables[1]
 
 
 @pytest.mark.parametrize("folder", [CORE, *PLUGINS.values()], ids=lambda folder: folder.name)

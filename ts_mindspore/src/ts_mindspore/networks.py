@@ -18,7 +18,7 @@ def iter_layers(net: object) -> Iterator[Layer] | None:
 
 
 def _cells(cell: Any, path: str) -> Iterator[Layer]:
-    yield Layer(path, cell)
+    yield Layer(path, cell, cell.training)
     for local, inner in cell._cells.items():
         if inner is not None:
             yield from _cells(inner, f"{path}.{local}" if path else local)

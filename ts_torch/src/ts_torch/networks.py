@@ -16,4 +16,4 @@ def iter_layers(net: object) -> Iterator[Layer] | None:
     if not is_instance(net, MODULE):
         return None
     places = net.named_modules(remove_duplicate=False)  # type: ignore[attr-defined]
-    return (Layer(path, module) for path, module in places)
+    return (Layer(path, module, module.training) for path, module in places)

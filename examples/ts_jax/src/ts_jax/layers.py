@@ -181,7 +181,12 @@ RULES: tuple[LayerRule, ...] = (
         "linear",
         _KERNEL_BIAS,
         _LINEAR,
-        settings={"in_features": "in_features", "out_features": "out_features", "bias": _BIAS},
+        settings={
+            "in_features": "in_features",
+            "out_features": "out_features",
+            "bias": _BIAS,
+            "activation": Always(None),
+        },
     ),
     *(
         LayerRule(

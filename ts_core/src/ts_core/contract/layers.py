@@ -8,8 +8,9 @@ names of torch's arguments, with two exceptions: ``pads`` (frameworks disagree o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 #: What a role is to a layer. A layer without an *optional* parameter is another layer, which computes something else.
 REQUIRED, OPTIONAL = "required", "optional"
@@ -26,10 +27,14 @@ class Setting:
     Attributes:
         meaning: what it is, in which unit and convention; empty when torch's documentation leaves no question.
         default: what most frameworks take when it is not given; ``...`` when there is no such value.
+        training: whether it is of consequence in training only.
+        idle: the settings of a layer → whether this one is of no consequence beside the others.
     """
 
     meaning: str
     default: object = ...
+    training: bool = False
+    idle: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,9 @@ class Kind:
         statistics: a file that holds such a layer holds its running statistics.
         inferred: whether names and shapes alone may tell it: not where it is too rare, or like another.
         adds_biases: it adds its two biases, one of the inputs and one of the hidden state, to each other.
+        training: whether it does something in training only.
+        means: another kind, and settings of that, which together say what it computes: a relu6 is a hardtanh from 0
+            to 6. Its own settings are those of the other kind as well.
     """
 
     name: str
@@ -64,6 +72,8 @@ class Kind:
     statistics: bool = False
     inferred: bool = True
     adds_biases: bool = False
+    training: bool = False
+    means: tuple[str, Mapping[str, object]] | None = None
 
     def knows(self, role: str) -> bool:
         """Whether a layer of this kind has such a role."""
@@ -76,6 +86,7 @@ class Kind:
 # What settings mean, in units and conventions.
 _MEANINGS: Mapping[str, str] = {
     "affine": "whether it scales and shifts by parameters",
+    "activation": "function that follows inside of the layer: relu, gelu; None for none",
     "align_corners": "whether the corner elements of input and output lie upon each other",
     "batch_first": "whether the batch is the first axis, before time",
     "bias": "whether there is one",
@@ -92,6 +103,7 @@ _MEANINGS: Mapping[str, str] = {
     "input_size": "features of the input",
     "kernel_size": "size of the window: elements, for each axis",
     "lambd": "half of the width of the interval around zero",
+    "label_smoothing": "share of the target that is spread over all classes",
     "layer_norm_eps": "added to the variance before its root",
     "max_norm": "length to which longer rows are scaled when they are looked up",
     "momentum": "share of the new value in the running statistics",
@@ -110,20 +122,54 @@ _MEANINGS: Mapping[str, str] = {
         "axis; same, same_lower: as many as make the output ceil(size / stride), the odd one at the end, at the begin"
     ),
     "proj_size": "features to which the hidden state is projected, 0 for no projection",
+    "pos_weight": "factor of each class where the target is 1; None for none",
+    "random_in_evaluation": "whether the slope is random outside of training too, instead of the mean of its bounds",
+    "recompute_scale_factor": "whether the factor is computed anew from the rounded size of the output",
     "reduction": "mean, sum or none, over the elements of the batch",
+    "scale_factor": "size of the output ÷ that of the input: one, or one for each axis",
+    "size": "size of the output: elements, one or one for each axis",
     "start_dim": "first axis that is flattened; the batch is axis 0",
     "stride": "step of the window: elements, for each axis",
+    "swap": "whether the nearer of anchor and positive counts as the distance to the negative",
     "track_running_stats": "whether it keeps running statistics, and works with them outside of training",
+    "weight": "factor of each class, or element; None for none",
 }
 #: Settings that are told for each axis of space, where a kind has a number of these.
-EACH_AXIS = frozenset(["dilation", "kernel_size", "output_padding", "output_size", "stride"])
+EACH_AXIS = frozenset(["dilation", "kernel_size", "output_padding", "output_ratio", "output_size", "stride"])
+# Settings that nothing but training shows, and those that do nothing beside certain others.
+_TRAINING = frozenset(["momentum", "dropout", "p", "padding_idx"])
+
+
+def _no_pads(told: Mapping[str, Any]) -> bool:
+    pads = told.get("pads")
+    return isinstance(pads, tuple) and not any(any(pair) for pair in pads)
+
+
+def _whole(factor: Any) -> bool:
+    return all(float(one).is_integer() for one in (factor if isinstance(factor, tuple) else (factor,)))
+
+
+_IDLE: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
+    "momentum": lambda told: told.get("track_running_stats") is False,
+    "dropout": lambda told: told.get("num_layers") == 1,  # it stands between layers
+    "count_include_pad": lambda told: _no_pads(told) or told.get("divisor_override") is not None,
+    "padding_mode": _no_pads,
+    "dilation": lambda told: isinstance(told["kernel_size"], tuple) and set(told["kernel_size"]) == {1},
+    "align_corners": lambda told: told.get("mode") in ("nearest", "nearest-exact", "area"),
+    "recompute_scale_factor": lambda told: told.get("scale_factor") is None or _whole(told["scale_factor"]),
+    "norm_type": lambda told: "max_norm" in told and told["max_norm"] is None,
+    "bias": lambda told: told.get("elementwise_affine") is False,
+}
 _SPACE = (1, 2, 3)
 
 
 def _settings(names: str = "", **defaults: object) -> dict[str, Setting]:
     """Settings without a default, by names with blanks between; and settings with one."""
     given = {**dict.fromkeys(names.split(), ...), **defaults}
-    return {name: Setting(_MEANINGS.get(name, ""), default) for name, default in given.items()}
+    return {
+        name: Setting(_MEANINGS.get(name, ""), default, name in _TRAINING, _IDLE.get(name))
+        for name, default in given.items()
+    }
 
 
 def _roles(required: str = "", optional: str = "", counters: str = "") -> dict[str, str]:
@@ -202,15 +248,12 @@ def _named(kinds: str, settings: str = "", **defaults: object) -> dict[str, Mapp
 
 # Kinds without parameters → their settings, those with a default and those without.
 _PLAIN: Mapping[str, Mapping[str, Setting]] = {
-    **_named("relu relu6 sigmoid log_sigmoid tanh silu mish selu softsign hardswish hardsigmoid tanhshrink"),
-    **_named("identity softmax2d"),
+    **_named("relu sigmoid log_sigmoid tanh silu mish selu softsign hardswish hardsigmoid tanhshrink identity"),
     **_named("softmax log_softmax softmin", "dim"),
     **_named("softshrink hardshrink", lambd=0.5),
     **_named("elu celu", alpha=1.0),
-    **_named("dropout alpha_dropout feature_alpha_dropout", p=0.5),
-    **_named("l1_loss mse_loss kl_div_loss bce_loss soft_margin_loss", reduction="mean"),
     "leaky_relu": _settings(negative_slope=0.01),
-    "rrelu": _settings(lower=0.125, upper=0.3333),
+    "rrelu": _settings(lower=0.125, upper=1 / 3, random_in_evaluation=False),
     "gelu": _settings(approximate="none"),
     "glu": _settings(dim=-1),
     "hardtanh": _settings(min_val=-1.0, max_val=1.0),
@@ -218,28 +261,38 @@ _PLAIN: Mapping[str, Mapping[str, Setting]] = {
     "threshold": _settings("threshold value"),
     "flatten": _settings(start_dim=1, end_dim=-1),
     "unflatten": _settings("dim unflattened_size"),
-    "upsample": _settings("size scale_factor", mode="nearest", align_corners=False),
+    "upsample": _settings("size scale_factor", mode="nearest", align_corners=False, recompute_scale_factor=False),
     "pixel_shuffle": _settings("upscale_factor"),
     "pixel_unshuffle": _settings("downscale_factor"),
     "channel_shuffle": _settings("groups"),
-    "fold": _settings("output_size kernel_size", dilation=1, pads=0, stride=1),
-    "unfold": _settings("kernel_size", dilation=1, pads=0, stride=1),
     "local_response_norm": _settings("size", alpha=1e-4, beta=0.75, k=1.0),
     "cosine_similarity": _settings(dim=1) | {"eps": Setting("least product of the two lengths", 1e-8)},
     "pairwise_distance": _settings(norm_type=2.0, keepdim=False) | {"eps": Setting("added to the difference", 1e-6)},
-    "huber_loss": _settings(reduction="mean", delta=1.0),
-    "smooth_l1_loss": _settings(reduction="mean", beta=1.0),
-    "bce_with_logits_loss": _settings("weight pos_weight", reduction="mean"),
-    "cross_entropy_loss": _settings("weight", ignore_index=-100, reduction="mean", label_smoothing=0.0),
-    "nll_loss": _settings("weight", ignore_index=-100, reduction="mean"),
-    "ctc_loss": _settings(blank=0, reduction="mean", zero_infinity=False),
-    "cosine_embedding_loss": _settings(margin=0.0, reduction="mean"),
-    "triplet_margin_loss": _settings(margin=1.0, norm_type=2.0, reduction="mean"),
+}
+# Losses, all of which are reduced.
+_LOSSES: Mapping[str, Mapping[str, Setting]] = {
+    **_named("l1_loss mse_loss soft_margin_loss multilabel_margin_loss"),
+    **_named("nll_loss", weight=None, ignore_index=-100),
+    **_named("bce_loss multilabel_soft_margin_loss", weight=None),
+    **_named("cosine_embedding_loss margin_ranking_loss", margin=0.0),
+    "kl_div_loss": _settings(log_target=False),
+    "huber_loss": _settings(delta=1.0),
+    "smooth_l1_loss": _settings(beta=1.0),
+    "bce_with_logits_loss": _settings(weight=None, pos_weight=None),
+    "cross_entropy_loss": _settings(weight=None, ignore_index=-100, label_smoothing=0.0),
+    "ctc_loss": _settings(blank=0, zero_infinity=False),
+    "hinge_embedding_loss": _settings(margin=1.0),
+    "multi_margin_loss": {"p": Setting("power of the margins", 1), **_settings(margin=1.0, weight=None)},
+    "poisson_nll_loss": _settings(log_input=True, full=False) | {"eps": Setting("added before the logarithm", 1e-8)},
+    "gaussian_nll_loss": _settings(full=False) | {"eps": Setting("least variance", 1e-6)},
+    "triplet_margin_loss": _settings(margin=1.0, norm_type=2.0, swap=False)
+    | {"eps": Setting("added to the differences", 1e-6)},
+    "triplet_margin_with_distance_loss": _settings("distance_function", margin=1.0, swap=False),
 }
 
 
 def _kinds() -> Iterator[Kind]:
-    linear = _settings("in_features out_features", bias=True)
+    linear = _settings("in_features out_features", bias=True, activation=None)
     yield Kind("linear", "linear", {**_WEIGHT_BIAS, **_SECOND_ORDER}, 2, linear)
     bilinear = _settings("in1_features in2_features out_features", bias=True)
     yield Kind("bilinear", "bilinear", _WEIGHT_BIAS, 3, bilinear, inferred=False)
@@ -268,11 +321,28 @@ def _kinds() -> Iterator[Kind]:
     yield Kind("transformer_encoder_layer", "transformer_encoder_layer", _ENCODER, settings=_BLOCK)
     yield Kind("transformer_decoder_layer", "transformer_decoder_layer", _DECODER, settings=_BLOCK)
     yield from _pools()
-    yield from _each("dropout", _settings(p=0.5))
     yield from _each("constant_pad", _settings("pads value"))
-    for name in ("zero_pad", "reflection_pad", "replication_pad", "circular_pad"):
+    for name in ("reflection_pad", "replication_pad", "circular_pad"):
         yield from _each(name, _settings("pads"))
+    for n in _SPACE:
+        yield Kind(
+            f"zero_pad{n}d",
+            "zero_pad",
+            settings=_settings("pads"),
+            dimensions=n,
+            means=(f"constant_pad{n}d", {"value": 0.0}),
+        )
+    yield Kind("relu6", "relu6", means=("hardtanh", {"min_val": 0.0, "max_val": 6.0}))
+    yield Kind("softmax2d", "softmax2d", means=("softmax", {"dim": -3}))
+    unfold = _settings("kernel_size", dilation=1, pads=0, stride=1)
+    yield Kind("unfold", "unfold", settings=unfold, dimensions=2)
+    yield Kind("fold", "fold", settings=_settings("output_size") | unfold, dimensions=2)
     yield from (Kind(name, name, settings=settings) for name, settings in _PLAIN.items())
+    for name in ("dropout", "alpha_dropout", "feature_alpha_dropout"):
+        yield Kind(name, name, settings=_settings(p=0.5), training=True)
+    yield from (replace(kind, training=True) for kind in _each("dropout", _settings(p=0.5)))
+    for name, settings in _LOSSES.items():
+        yield Kind(name, name, settings={**settings, **_settings(reduction="mean")}, training=True)
 
 
 #: every kind, by its name

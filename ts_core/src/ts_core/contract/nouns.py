@@ -17,7 +17,7 @@ Role = str | tuple[str, ...]
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
 #: when a plug-in written for the new one could not work with the old one.
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -27,10 +27,12 @@ class Layer:
     Attributes:
         path: where it is found from the network: the attributes joined by dots; ``""`` for the network itself.
         layer: the framework's own object.
+        training: whether it is in training mode; None where the framework has no such mode, or it does not matter.
     """
 
     path: str
     layer: object = field(repr=False)
+    training: bool | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -113,6 +115,8 @@ class LayerRule:
             (``"kernel"`` → ``"vars.0"``); ``FrameworkInfo.file_name`` then joins it to the layer's path.
         settings: canonical setting (:data:`~ts_core.contract.layers.KINDS`) → how this framework spells it
             (:mod:`ts_core.contract.settings`).
+        then: the attribute paths of inner layers that work on its output, and are layers of their own: the activation
+            that a linear layer was given. What else is inside a layer of the class is a part of it.
     """
 
     cls: str
@@ -123,6 +127,7 @@ class LayerRule:
     root_names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Spelling] = field(default_factory=dict)
     file_names: Mapping[str, str] = field(default_factory=dict)
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

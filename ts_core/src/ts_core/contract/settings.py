@@ -143,6 +143,26 @@ def kept_axes(axes: int | None, value: Any) -> object:
     return tuple(None if size in (None, -1) else int(size) for size in sizes) if isinstance(sizes, tuple) else sizes
 
 
+def one_number(axes: int | None, value: Any) -> object:
+    """One number where all of several are equal."""
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(set(value)) == 1:
+        return value[0]
+    return value
+
+
+def numbers(axes: int | None, value: Any) -> object:
+    """The elements of a tensor, such as the weights of classes."""
+    return value if value is None else value.tolist()
+
+
+def backwards(axes: int | None, padding: Any) -> object:
+    """A pair for each axis, from what begins with the last one, or one number for all; axes left out have none."""
+    if not isinstance(padding, Sequence):
+        return ((padding, padding),) * (axes or 1)
+    pairs = list(zip(padding[::2], padding[1::2], strict=True))[::-1]
+    return (*(((0, 0),) * ((axes or 0) - len(pairs))), *pairs)
+
+
 def function_name(axes: int | None, value: Any) -> str:
     """What an activation is called: a name, a function, or a layer: ``gelu_tanh`` for the approximate one."""
     if isinstance(value, str):
@@ -257,6 +277,6 @@ CONVERTERS: Mapping[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
         *(as_it_is, one_minus, reciprocal, is_given, negated, first_given, each_axis, as_tuple, kept_axes),
-        *(function_name, statistics_axes, padding_mode, pads, cut),
+        *(one_number, numbers, backwards, function_name, statistics_axes, padding_mode, pads, cut),
     )
 }
