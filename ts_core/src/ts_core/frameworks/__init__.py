@@ -5,7 +5,7 @@ The core knows no framework. Whoever needs something of one asks here, and gets 
 
 from ts_core.frameworks._gradients import gradients
 from ts_core.frameworks._known import CURES
-from ts_core.frameworks._layers import name_in_files
+from ts_core.frameworks._layers import layers_of, name_in_files
 from ts_core.frameworks._parameters import load_parameters, parameters
 from ts_core.frameworks._randomness import fix_random, seed_generators
 from ts_core.frameworks._registry import (
@@ -32,6 +32,7 @@ __all__ = [
     "from_numpy",
     "gradients",
     "kind_of",
+    "layers_of",
     "load_parameters",
     "name_in_files",
     "no_plugin",

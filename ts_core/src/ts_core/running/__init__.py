@@ -2,6 +2,7 @@
 
 from ts_core.running._execution import run
 from ts_core.running._recording import (
+    Recorder,
     array_of,
     calling_line,
     framework_packages,
@@ -17,6 +18,7 @@ from ts_core.running._tracing import as_inputs, observe
 __all__ = [
     "Line",
     "Numbering",
+    "Recorder",
     "Slot",
     "Store",
     "Trace",

@@ -109,26 +109,27 @@ class Recorder:
     Args:
         net: the network that will run.
         store: takes the arrays.
+        side: put before the names of arrays, where a store has those of several runs.
     """
 
-    def __init__(self, net: object, store: Store) -> None:
-        self._net, self._store = net, store
+    def __init__(self, net: object, store: Store, side: str = "") -> None:
+        self._net, self._store, self._side = net, store, side
         self._numbering = Numbering()
-        self._calls: list[TracedCall] = []
+        self.calls: list[TracedCall] = []
         self._gradients: dict[int, dict[tuple[str, Place], Slot]] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._frameworks = framework_packages(net)
         self.begin: Callable[[], None] = lambda: None
         self.loss: float | None = None
 
-    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """Note a call and keep its inputs."""
         if call.number == 0:
             self.begin()
         nth = self._numbering.next(call.path)
         given = self._kept(call.path, nth, "inputs", (args, dict(kwargs)))
         layer = call.layer
-        self._calls.append(
+        self.calls.append(
             TracedCall(
                 call.number,
                 call.path,
@@ -146,16 +147,18 @@ class Recorder:
             told = settings_of(layer)
             if told:
                 self._settings[call.path] = told
+        return None
 
-    def leave(self, call: Call, output: object) -> None:
+    def leave(self, call: Call, output: object) -> object | None:
         """Keep what a call returns."""
-        noted = self._calls[call.number]
+        noted = self.calls[call.number]
         kept = self._kept(call.path, noted.nth, "outputs", output)
-        self._calls[call.number] = dataclasses.replace(noted, output=kept)
+        self.calls[call.number] = dataclasses.replace(noted, output=kept)
+        return None
 
     def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
         """Keep a gradient."""
-        name = slot_name(call.path, self._calls[call.number].nth, side, place) + ":gradient"
+        name = self._side + slot_name(call.path, self.calls[call.number].nth, side, place) + ":gradient"
         self._gradients.setdefault(call.number, {})[side, place] = Slot(self._store.put(name, to_numpy(gradient)))
 
     def keep_gradients(self, found: Mapping[str, object]) -> None:
@@ -163,7 +166,7 @@ class Recorder:
         names = {p.path: p.name for p in parameters(self._net)}
         for path, gradient in found.items():
             if gradient is not None:
-                self._store.put(GRADIENT + names.get(path, path), to_numpy(gradient))
+                self._store.put(self._side + GRADIENT + names.get(path, path), to_numpy(gradient))
 
     def _kept(self, path: str, nth: int, side: str, values: Any) -> Any:
         def keep(place: Place, leaf: Any) -> Any:
@@ -171,13 +174,13 @@ class Recorder:
             if array is None:
                 return leaf
             inner = place[1:] if side == "inputs" else place  # args and kwargs are told apart by numbers and words
-            return Slot(self._store.put(slot_name(path, nth, side, inner), array, leaf))
+            return Slot(self._store.put(self._side + slot_name(path, nth, side, inner), array))
 
         return mapped(values, keep)
 
     def trace(self, seed: int | None) -> Trace:
         """What was kept."""
-        calls = [dataclasses.replace(c, gradients=self._gradients.get(c.number, {})) for c in self._calls]
+        calls = [dataclasses.replace(c, gradients=self._gradients.get(c.number, {})) for c in self.calls]
         own = [p for p in parameters(self._net) if p.persistent]
         facts = {
             "framework": framework_of(self._net),

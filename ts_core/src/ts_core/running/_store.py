@@ -29,7 +29,7 @@ def as_bytes(memory: int | str) -> int:
 
 
 class Store:
-    """Named arrays, which it keeps as copies; of equal ones that are told to be the same object, one.
+    """Named arrays, which it keeps as copies; of several with the same bits, one.
 
     Args:
         memory: bytes that it may hold; what comes later goes to a temporary file, which ends with the store.
@@ -43,12 +43,11 @@ class Store:
         self._known: dict[tuple[Any, ...], str] = {}
         self.names: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
 
-    def put(self, name: str, array: Array, identity: object = None) -> str:
-        """Keep a copy; the name under which it is found: another one where the same object was kept unchanged."""
-        key = None
-        if identity is not None and array.nbytes:
-            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-            key = (id(identity), array.shape, array.dtype, zlib.crc32(flat))
+    def put(self, name: str, array: Array) -> str:
+        """Keep a copy; the name under which it is found: another one where an array of the same bits was kept."""
+        if array.nbytes:
+            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            key = (array.shape, array.dtype, zlib.crc32(content), zlib.adler32(content))
             if key in self._known:
                 return self._known[key]
             self._known[key] = name
