@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ts_core.comparison import Report, compare
     from ts_core.conversion import ConversionReport, convert, save_checkpoint, transfer
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
+    from ts_core.location import LocateReport, locate
     from ts_core.mapping import WeightMap, weight_map
     from ts_core.running import Trace, trace
 
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Checkpoint",
     "ConversionReport",
+    "LocateReport",
     "Report",
     "Trace",
     "WeightMap",
@@ -37,6 +39,7 @@ __all__ = [
     "from_numpy",
     "gradients",
     "load_parameters",
+    "locate",
     "migrator",
     "open_checkpoint",
     "parameters",
@@ -58,6 +61,7 @@ __getattr__, __dir__ = exported(
     {
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
+        "LocateReport": "ts_core.location",
         "Report": "ts_core.comparison",
         "Trace": "ts_core.running",
         "WeightMap": "ts_core.mapping",
@@ -67,6 +71,7 @@ __getattr__, __dir__ = exported(
         "from_numpy": "ts_core.frameworks",
         "gradients": "ts_core.frameworks",
         "load_parameters": "ts_core.frameworks",
+        "locate": "ts_core.location",
         "migrator": "ts_core.migrator",
         "open_checkpoint": "ts_core.checkpoints",
         "parameters": "ts_core.frameworks",

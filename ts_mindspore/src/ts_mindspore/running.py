@@ -14,7 +14,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
@@ -142,16 +142,20 @@ class _Run:
 
         return run_construct
 
-    def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         call, answer = self._calls.enter(cell, args, kwargs)
         self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            given = (args, answer.args), (dict(kwargs), dict(answer.kwargs))
+            return tuple(replaced(old, new, self._answered, call) for old, new in given)
         if answer is not None:
             output = mapped(answer, _made)
             undo = self._undo[id(cell)] = contextlib.ExitStack()
-            for name, value in (("construct", lambda *args, **kwargs: output), ("has_bprop", False)):
+            for name, value in (("construct", lambda *_, **__: output), ("has_bprop", False)):
                 before = vars(cell).get(name, _put_back)
                 undo.callback(_put_back, cell, name, before)
                 vars(cell)[name] = value
+        return None
 
     def _leave(self, cell: object, args: object, kwargs: object, output: Any) -> Any:
         if id(cell) in self._undo:

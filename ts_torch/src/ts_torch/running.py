@@ -14,7 +14,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
 
@@ -116,11 +116,15 @@ class _Run:
 
         return run
 
-    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         call, answer = self._calls.enter(module, args, kwargs)
         self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            given = (args, answer.args), (dict(kwargs), dict(answer.kwargs))
+            return tuple(replaced(old, new, self._answered, call) for old, new in given)
         if answer is not None:
             self._instead[id(module)] = mapped(answer, self.input)
+        return None
 
     def _leave(self, module: object, args: object, kwargs: object, output: Any) -> Any:
         call, answer = self._calls.leave(module, output)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ts_core.contract import is_instance
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.networks import iter_layers
 from ts_jax.tensors import concrete, tensor_from_numpy
@@ -112,10 +112,14 @@ def _told(
             return function(self, *args, **kwargs)
         call, instead = calls.enter(layer, *_values((args, kwargs)))
         try:
+            taps = tap(call, "inputs", args), tap(call, "inputs", kwargs)
+            if isinstance(instead, NewInputs):
+                given = zip(taps, (instead.args, dict(instead.kwargs)), strict=True)
+                taps, instead = tuple(replaced(old, new, _answered, call) for old, new in given), None
             if instead is not None:
                 output = mapped(instead, _made)
             else:
-                output = function(self, *tap(call, "inputs", args), **tap(call, "inputs", kwargs))
+                output = function(self, *taps[0], **taps[1])
         except Exception:
             calls.leave(layer, None)
             raise

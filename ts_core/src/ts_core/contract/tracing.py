@@ -50,14 +50,27 @@ class Call:
     layer: object = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class NewInputs:
+    """What an observer answers to the begin of a call that is to run on other inputs.
+
+    Attributes:
+        args: arrays, nested as the inputs are; None: keep.
+        kwargs: the same, by keyword.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Observer(Protocol):
     """Who is told of a run. Every value is the framework's own, and may be changed in place once the method returns."""
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """A call begins, with these inputs.
 
-        An answer that is not None is what the call returns, arrays nested as its output is to be: the layer and what
-        is in it do not run. `leave` is told of it all the same.
+        :class:`NewInputs` replace them. Any other answer that is not None is what the call returns, arrays nested as
+        its output is to be: the layer and what is in it do not run. `leave` is told of it all the same.
         """
 
     def leave(self, call: Call, output: object) -> object | None:

@@ -69,8 +69,10 @@ def difference(source: Array, target: Array) -> Difference:
 
 
 def _floats(array: Array) -> Array:
-    return array if array.dtype in (np.float64, np.complex128) else array.astype(
-        np.complex128 if array.dtype.kind == "c" else np.float64
+    return (
+        array
+        if array.dtype in (np.float64, np.complex128)
+        else array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     )
 
 

@@ -65,7 +65,9 @@ def layer_pairs(
                     partners[target[theirs][0]][source[mine][0]] += 1
                     back[source[mine][0]].add(target[theirs][0])
     return {
-        theirs: next(iter(mine)) for theirs, mine in partners.items() if len(mine) == 1 and len(back[next(iter(mine))]) == 1
+        theirs: next(iter(mine))
+        for theirs, mine in partners.items()
+        if len(mine) == 1 and len(back[next(iter(mine))]) == 1
     }
 
 
@@ -78,9 +80,7 @@ def side_of(calls: Sequence[TracedCall], anchors: Iterable[str]) -> Side:
     return Side(calls, frozenset(inner), frozenset(call.parent for call in calls if call.parent is not None))
 
 
-def anchor_paths(
-    layers: dict[str, str], source: Sequence[TracedCall], target: Sequence[TracedCall]
-) -> dict[str, str]:
+def anchor_paths(layers: dict[str, str], source: Sequence[TracedCall], target: Sequence[TracedCall]) -> dict[str, str]:
     """Of paired layers, target path → source path of those that compute something as a whole."""
     sides = []
     for calls in (source, target):
@@ -92,7 +92,9 @@ def anchor_paths(
 
 def sure_pairs(anchors: dict[str, str], source: Side, target: Side) -> dict[int, int]:
     """Target call → source call of these layers, the n-th with the n-th."""
-    known = {(call.path, call.nth): call.number for call in source.calls if call.cls and call.number not in source.inner}
+    known = {
+        (call.path, call.nth): call.number for call in source.calls if call.cls and call.number not in source.inner
+    }
     found = {}
     for call in target.calls:
         if call.number not in target.inner and call.path in anchors:
@@ -102,7 +104,9 @@ def sure_pairs(anchors: dict[str, str], source: Side, target: Side) -> dict[int,
     return found
 
 
-def likely_pairs(sure: dict[int, int], source: Side, target: Side, shapes: tuple[dict[int, object], dict[int, object]]) -> dict[int, int]:
+def likely_pairs(
+    sure: dict[int, int], source: Side, target: Side, shapes: tuple[dict[int, object], dict[int, object]]
+) -> dict[int, int]:
     """Target call → source call of the others: probes by name, containers by what is in them, leaves in between.
 
     Args:

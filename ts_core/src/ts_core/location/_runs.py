@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.tracing import Call, Inputs, Place, Traced, leaves, mapped
+from ts_core.contract.tracing import Call, Inputs, NewInputs, Place, Traced, leaves, mapped
 from ts_core.frameworks import from_numpy, layers_of, registry, seed_generators, to_numpy
 from ts_core.running import Recorder, Slot, Store, Trace, TracedCall, array_of, observe
 
@@ -34,6 +34,7 @@ class Run:
         self.layers: dict[str, object] = {} if net is None else layers_of(net)
         self._doubles: dict[str, object | None] = {}
         self.not_in_double: set[str] = set()  # classes of layers
+        self.problem: Exception | None = None  # why it could not be run in parts
 
     def inputs(self, call: TracedCall) -> list[Array]:
         """The arrays that went into a call."""
@@ -60,16 +61,23 @@ class Run:
         observer = _Alone(seed)
         try:
             return Ran(observer, observe(layer, Inputs(args, kwargs), observer, training=None, loss=loss))
-        except Exception:  # noqa: BLE001 - then it cannot tell, which is no fault
+        except Exception:
             return None
 
     def parts(
-        self, instead: Mapping[Key, Any], replaced: Mapping[Key, Any], *, double: bool = False, seed: int | None = None
+        self,
+        instead: Mapping[Key, Any],
+        given: Mapping[Key, NewInputs],
+        replaced: Mapping[Key, Any],
+        *,
+        double: bool = False,
+        seed: int | None = None,
     ) -> Parts | None:
         """Run the network without the layers whose outputs are given; None when it cannot be run so.
 
         Args:
             instead: nested arrays that calls return without being run.
+            given: what calls run on instead of what they get.
             replaced: nested arrays that replace what calls returned.
             double: run what is left in float64, as far as the framework can.
             seed: of the random generators.
@@ -77,23 +85,24 @@ class Run:
         if self.net is None:
             return None
         inputs = self.trace.inputs
-        given: dict[Key, Any] = dict(instead)
+        answers: dict[Key, Any] = {**given, **instead}
         for _ in range(_RETRIES):
             if double:
                 for key, call in self.called.items():
-                    if call.cls in self.not_in_double and key not in given:
-                        given[key] = self.trace.value(call.output)
+                    if call.cls in self.not_in_double and key not in answers:
+                        answers[key] = self.trace.value(call.output)
             change = _in_floats if double else lambda value: value
             seen = _Skipping(
-                self.net, Store(self._memory), {k: change(v) for k, v in given.items()},
+                self.net, Store(self._memory), {k: change(v) for k, v in answers.items()},
                 {k: change(v) for k, v in replaced.items()}, seed,
             )  # fmt: skip
             try:
                 observe(self.net, Inputs(change(inputs.args), change(dict(inputs.kwargs))), seen, training=None)
                 return Parts(seen)
-            except Exception:  # noqa: BLE001 - as above
+            except Exception as problem:
                 blamed = next((seen.calls[n] for n in reversed(seen.open)), None)
                 if not double or blamed is None or blamed.cls in self.not_in_double or seen.open[-1] in seen.parents:
+                    self.problem = problem
                     return None
                 self.not_in_double.add(blamed.cls)
         return None
@@ -182,7 +191,7 @@ class Parts:
 def _in_double(layer: object) -> object | None:
     try:
         return registry().first("in_double", layer, layer=layer)
-    except Exception:  # noqa: BLE001 - what cannot be copied is not run in double
+    except Exception:
         return None
 
 
@@ -191,6 +200,8 @@ def _floats(array: Array) -> Array:
 
 
 def _in_floats(value: Any) -> Any:
+    if isinstance(value, NewInputs):
+        return NewInputs(_in_floats(value.args), _in_floats(dict(value.kwargs)))
     return mapped(value, lambda _, leaf: _floats(leaf) if isinstance(leaf, np.ndarray) else leaf)
 
 
