@@ -107,6 +107,11 @@ class Forward:
         self._search()
         self.found.sort(key=lambda each: each.pair[1].number + (1e9 if each.output else 0))
 
+    @property
+    def own(self) -> set[int]:
+        """Sure calls of the target whose border lies elsewhere: they keep their own values."""
+        return set(self._own)
+
     # The steps
 
     def _search(self) -> None:

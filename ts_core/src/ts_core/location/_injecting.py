@@ -24,13 +24,20 @@ class Injecting(Recorder):
         store: takes the arrays.
         source: the source's run.
         anchors: target path → source path of the layers that are sure to belong together.
-        gradients: whether the gradients of outputs are put in as well.
+        pairs: target call → source call, by number, of all pairs, where gradients are put in as well, and the output
+            of the network is the source's.
     """
 
     def __init__(
-        self, net: object, store: Store, source: Trace, anchors: Mapping[str, str], side: str = "target/"
+        self,
+        net: object,
+        store: Store,
+        source: Trace,
+        anchors: Mapping[str, str],
+        pairs: Mapping[int, int] | None = None,
     ) -> None:
-        super().__init__(net, store, side)
+        super().__init__(net, store, "target/")
+        self._pairs = dict(pairs or {})
         self._source, self._anchors = source, anchors
         self._known: dict[Key, TracedCall] = {(c.path, c.nth): c for c in source.calls if c.cls}
         self._inner: set[int] = set()
@@ -55,6 +62,8 @@ class Injecting(Recorder):
         """Note what it returns; the source's value goes on."""
         super().leave(call, output)
         partner = self.partners.get(call.number)
+        if partner is None and self._pairs and call.number in self._pairs:
+            partner = self._source.calls[self._pairs[call.number]]
         if partner is None:
             return None
         return instead_of(self.calls[call.number].output, partner.output, self._source, self._store.get)
@@ -62,17 +71,15 @@ class Injecting(Recorder):
     def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
         """Note a gradient; the source's goes on, where an output of a sure pair has one."""
         super().gradient(call, side, place, gradient)
-        partner = self.partners.get(call.number) if call.number else self._source.calls[0]
-        if partner is None or side != "outputs":
+        if side != "outputs" or call.number not in self._pairs:
             return None
-        mine = [p for (s, p) in partner.gradients if s == "outputs"]
-        theirs = [p for p, _ in self.calls[call.number].outputs] if call.number else [place]
-        own = [p for p, _ in partner.outputs]
-        index = theirs.index(place) if place in theirs else None
-        if index is None or index >= len(own) or own[index] not in mine:
+        partner = self._source.calls[self._pairs[call.number]]
+        theirs, mine = ([p for p, _ in each.outputs] for each in (self.calls[call.number], partner))
+        index = theirs.index(place) if place in theirs else len(mine)
+        slot = partner.gradients.get((side, mine[index])) if index < len(mine) else None
+        if slot is None:
             return None
-        array = self._source.read(partner.gradients["outputs", own[index]])
-        there = to_numpy(gradient)
+        array, there = self._source.read(slot), to_numpy(gradient)
         return oriented(array, there).astype(there.dtype) if array.size == there.size else None
 
 

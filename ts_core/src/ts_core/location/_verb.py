@@ -11,10 +11,11 @@ import numpy as np
 
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
-from ts_core.frameworks import framework_of, load_parameters, no_plugin
+from ts_core.frameworks import framework_of, load_parameters, no_plugin, to_numpy
 from ts_core.location._code import lines_between
+from ts_core.location._backward import Backward, loss_finding
 from ts_core.location._forward import Forward, Found
-from ts_core.location._hints import hints_for
+from ts_core.location._hints import backward_hints, hints_for
 from ts_core.location._injecting import Injecting
 from ts_core.location._nouns import BETWEEN, FORWARD, Finding, Row
 from ts_core.location._pairs import anchor_paths, layer_pairs, likely_pairs, side_of, sure_pairs
@@ -87,7 +88,8 @@ class _Search:
         tolerance: tuple[float, float] | None, memory: int, seed: int | None,
     ) -> None:  # fmt: skip
         self._nets = [_side(each, name) for each, name in ((source, "source"), (target, "target"))]
-        self._inputs, self._loss, self._map = inputs, loss, weight_map
+        self._inputs, self._map = inputs, weight_map
+        self._losses = _losses(loss, self._nets)
         self._tolerance, self._memory, self._seed = tolerance, memory, seed
         self._store = Store(memory)
         self._notes: list[str] = []
@@ -105,7 +107,7 @@ class _Search:
             self._findings += found
             layers = layer_pairs(weights, *({n: o[:2] for n, o in each.items()} for each in owners))
             with _holding(self._nets[1], right):
-                rows = self._forward(source, layers, inputs)
+                rows = self._forward(source, layers, inputs, tensors, weights)
         return LocateReport(self._findings, rows, self._notes)
 
     def _recorded(self, side: int) -> Trace:
@@ -117,7 +119,9 @@ class _Search:
             raise ArgumentError("inputs: two networks need something to run on; only a trace brings its own inputs")
         recorder = Recorder(given, self._store)
         recorder.begin = self._begin
-        observe(given, self._inputs, recorder, training=None)
+        traced = observe(given, self._inputs, recorder, training=None, loss=self._losses[side])
+        if self._losses[side] is not None:
+            recorder.keep_backward(traced)
         return recorder.trace(self._seed)
 
     def _tensors(self, given: object, side: int) -> LazyTensors:
@@ -132,7 +136,14 @@ class _Search:
             return WeightMap(())
         return make_map(source, target)
 
-    def _forward(self, source: Trace, layers: dict[str, str], inputs: Any) -> list[Row]:
+    def _forward(
+        self,
+        source: Trace,
+        layers: dict[str, str],
+        inputs: Any,
+        tensors: tuple[LazyTensors, LazyTensors],
+        weights: WeightMap,
+    ) -> list[Row]:
         net = self._nets[1]
         calls = [call for call in source.calls]
         injecting = Injecting(net, self._store, source, layers)
@@ -154,12 +165,55 @@ class _Search:
         )
         likely = likely_pairs(sure, *sides, shapes)  # type: ignore[arg-type]
         forward = Forward(*runs, sure, likely, self._tolerance)
+        if self._losses[1] is not None:
+            backward = self._backward(runs, layers, anchors, sure, {**likely, **sure}, forward, tensors, weights)
         for found in forward.found:
             self._findings.append(self._finding(found, runs, sure, likely))
+        if self._losses[1] is not None:
+            self._findings += backward
         if forward.random:
             names = ", ".join(dict.fromkeys(forward.random))
             self._notes.append(f"random, so put in from the source and not compared: {names}")
         return [_row(each) for _, each in sorted(forward.judged.items())]
+
+    def _backward(
+        self, runs: tuple[Run, Run], layers: dict[str, str], anchors: dict[str, str], sure: dict[int, int],
+        pairs: dict[int, int], forward: Forward, tensors: tuple[LazyTensors, LazyTensors], weights: WeightMap,
+    ) -> list[Finding]:  # fmt: skip
+        net = self._nets[1]
+        store = Store(self._memory)
+        source = runs[0].trace
+        injecting = Injecting(net, store, source, anchors, pairs={b: a for b, a in pairs.items() if b not in forward.own})
+        injecting.begin = self._begin
+        traced = observe(net, source.inputs, injecting, training=None, loss=self._losses[1])
+        injecting.keep_backward(traced)
+        target = injecting.trace(self._seed)
+        wrong = loss_finding(source, target)
+        owners = _owners(tensors[1])
+        names = {p.path: p.name for p in tensors[1].parameters} if isinstance(tensors[1], NetworkTensors) else {}
+        frozen = {p.name for p in tensors[1].parameters if not p.trainable} if isinstance(tensors[1], NetworkTensors) else set()
+        theirs = {names.get(path, path): g for path, g in traced.gradients.items()}
+        gradients = _gradients(weights, source, tensors[0], theirs)
+        run = Run("target", net, target, self._memory)
+        search = Backward(runs[0], run, pairs, sure, gradients, owners, frozenset(frozen))
+        found = [self._backward_finding(each, (runs[0], run)) for each in search.found]
+        return ([wrong] if wrong is not None else []) + found
+
+    def _backward_finding(self, found: Any, runs: tuple[Run, Run]) -> Finding:
+        mine, theirs = found.pair
+        lines = tuple(lines_between(None, call) for call in found.pair)
+        return Finding(
+            BACKWARD,
+            found.where,
+            mine.path,
+            theirs.path,
+            call=theirs.nth,
+            metrics=found.metrics,
+            noise=found.noise,
+            ratio=found.metrics.ratio(found.noise, float(np.finfo(np.float32).eps)),
+            lines=(lines[0], lines[1]),
+            hints=tuple(backward_hints(found, runs)),
+        )
 
     def _finding(self, found: Found, runs: tuple[Run, Run], sure: dict[int, int], likely: dict[int, int]) -> Finding:
         mine, theirs = found.pair
@@ -184,6 +238,39 @@ class _Search:
             lines=(lines[0], lines[1]),
             hints=tuple(hints_for(found, runs, before)),
         )
+
+
+def _losses(given: Any, nets: list[object]) -> list[Loss | None]:
+    """The loss of each side. Raises ArgumentError, ArgumentTypeError."""
+    if given is None:
+        return [None, None]
+    live = [not isinstance(net, Trace) for net in nets]
+    functions = list(given) if isinstance(given, tuple | list) else [given if alive else None for alive in live]
+    if sum(live) == 2 and not isinstance(given, tuple | list):
+        raise ArgumentError("loss: two networks need two functions, (of the source, of the target)")
+    if len(functions) != 2 or not all(callable(f) for f, alive in zip(functions, live, strict=True) if alive):
+        raise ArgumentTypeError("loss: a pair of functions, each from the output of its network to a scalar")
+    for net in nets:
+        if isinstance(net, Trace) and net.loss is None:
+            raise ArgumentError("loss: the trace has no gradients; make it with ts.trace(..., loss=)")
+    return functions
+
+
+def _gradients(
+    weights: WeightMap, source: Trace, tensors: LazyTensors, theirs: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Name in the target → what the gradient of the parameter should be, and what it is; None where there is none."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for entry in weights.entries:
+        known = [source.gradient_of(name) for name in entry.source]
+        if all(gradient is None for gradient in known):
+            continue
+        arrays = [np.zeros(tensors.info(n).shape, np.float32) if g is None else g for n, g in zip(entry.source, known, strict=True)]
+        moved = entry.transform.apply(*arrays) if entry.transform else arrays
+        for name, expected in zip(entry.target, moved, strict=True):
+            got = theirs.get(name)
+            found[name] = expected, None if got is None else np.array(to_numpy(got))
+    return found
 
 
 def _last_before(found: Found, runs: tuple[Run, Run], pairs: dict[int, int]) -> tuple[TracedCall, TracedCall] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.tracing import Call, Place, mapped
+from ts_core.contract.tracing import Call, Place, Traced, mapped
 from ts_core.errors import ArgumentError, NoPluginError
 from ts_core.frameworks import (
     framework_of,
@@ -73,10 +73,7 @@ def trace(
         recorder.begin = begin
         traced = observe(net, inputs, recorder, training=None, loss=loss)
     if loss is not None:
-        if np.size(to_numpy(traced.loss)) != 1:
-            raise ArgumentError(f"loss answered an array of shape {np.shape(to_numpy(traced.loss))}, not a scalar")
-        recorder.loss = float(np.asarray(to_numpy(traced.loss)).reshape(-1)[0])
-        recorder.keep_gradients(traced.gradients)
+        recorder.keep_backward(traced)
     found = recorder.trace(seed)
     if path is None:
         return found
@@ -117,6 +114,7 @@ class Recorder:
         self._numbering = Numbering()
         self.calls: list[TracedCall] = []
         self._gradients: dict[int, dict[tuple[str, Place], Slot]] = {}
+        self._own_gradients: dict[str, Slot] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._frameworks = framework_packages(net)
         self.begin: Callable[[], None] = lambda: None
@@ -161,12 +159,18 @@ class Recorder:
         name = self._side + slot_name(call.path, self.calls[call.number].nth, side, place) + ":gradient"
         self._gradients.setdefault(call.number, {})[side, place] = Slot(self._store.put(name, to_numpy(gradient)))
 
-    def keep_gradients(self, found: Mapping[str, object]) -> None:
-        """Keep the gradients of parameters, which come by path."""
+    def keep_backward(self, traced: Traced) -> None:
+        """Keep the loss, and the gradients of parameters, which come by path. Raises ArgumentError for no scalar."""
+        value = to_numpy(traced.loss)
+        if value.size != 1:
+            raise ArgumentError(f"loss answered an array of shape {value.shape}, not a scalar")
+        self.loss = float(value.reshape(-1)[0])
         names = {p.path: p.name for p in parameters(self._net)}
-        for path, gradient in found.items():
+        for path, gradient in traced.gradients.items():
             if gradient is not None:
-                self._store.put(self._side + GRADIENT + names.get(path, path), to_numpy(gradient))
+                self._own_gradients[names.get(path, path)] = Slot(
+                    self._store.put(self._side + GRADIENT + names.get(path, path), to_numpy(gradient))
+                )
 
     def _kept(self, path: str, nth: int, side: str, values: Any) -> Any:
         def keep(place: Place, leaf: Any) -> Any:
@@ -187,6 +191,7 @@ class Recorder:
             "network": type(self._net).__qualname__,
             "settings": self._settings,
             "owners": {p.name: (p.layer, p.kind, p.role) for p in own},
+            "gradients": self._own_gradients,
             "loss": self.loss,
             "seed": seed,
         }

@@ -106,6 +106,7 @@ class Trace(LazyTensors):
         network: the class of the network.
         settings: path → canonical setting → its value, of the layers that were called.
         owners: name of a parameter → the path of its layer, its kind and its role there.
+        gradients: name of a parameter → the name of its gradient.
         loss: the value of the loss, if there was one.
         seed: with which it ran.
     """
@@ -123,6 +124,7 @@ class Trace(LazyTensors):
         self.network: str = facts["network"]
         self.settings: dict[str, dict[str, Any]] = facts["settings"]
         self.owners: dict[str, tuple[str, str | None, Any]] = facts["owners"]
+        self.gradients: dict[str, str] = facts["gradients"]
         self.loss: float | None = facts["loss"]
         self.seed: int | None = facts["seed"]
         self._index: CheckpointIndex | None = arrays.index if isinstance(arrays, Checkpoint) else None
@@ -161,6 +163,10 @@ class Trace(LazyTensors):
         """Name of a parameter → the name of its array."""
         return {name.removeprefix(PARAMETER): name for name in self.index if name.startswith(PARAMETER)}
 
+    def gradient_of(self, name: str) -> Array | None:
+        """The gradient of a parameter; None when it has none."""
+        return self.read(self.gradients[name]) if name in self.gradients else None
+
     def close(self) -> None:
         """Let go of files."""
         self._arrays.close()
@@ -175,7 +181,7 @@ class Trace(LazyTensors):
             CheckpointWriteError: no room, no permission.
             UnsupportedDtypeError: an array has a dtype that the format cannot hold.
         """
-        facts = {name: getattr(self, name) for name in ("framework", "network", "settings", "owners", "loss", "seed")}
+        facts = {name: getattr(self, name) for name in ("framework", "network", "settings", "owners", "gradients", "loss", "seed")}
         text = json.dumps({"version": _VERSION, **facts, "calls": [_call_as_json(call) for call in self.calls]})
         write_checkpoint(self, Path(path), format="safetensors", metadata={_KEY: text})
 
