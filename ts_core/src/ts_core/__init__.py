@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ts_core import migrator, widget
     from ts_core.checkpoints import Checkpoint, open_checkpoint
     from ts_core.comparison import Report, compare
+    from ts_core.configuration import NetworkSettings, SettingsReport, compare_settings, settings
     from ts_core.conversion import ConversionReport, convert, save_checkpoint, transfer
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
     from ts_core.location import LocateReport, locate
@@ -28,11 +29,14 @@ __all__ = [
     "Checkpoint",
     "ConversionReport",
     "LocateReport",
+    "NetworkSettings",
     "Report",
+    "SettingsReport",
     "Trace",
     "WeightMap",
     "__version__",
     "compare",
+    "compare_settings",
     "convert",
     "errors",
     "fix_random",
@@ -47,6 +51,7 @@ __all__ = [
     "save",
     "save_checkpoint",
     "save_grad",
+    "settings",
     "to_numpy",
     "trace",
     "transfer",
@@ -62,10 +67,13 @@ __getattr__, __dir__ = exported(
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
         "LocateReport": "ts_core.location",
+        "NetworkSettings": "ts_core.configuration",
         "Report": "ts_core.comparison",
+        "SettingsReport": "ts_core.configuration",
         "Trace": "ts_core.running",
         "WeightMap": "ts_core.mapping",
         "compare": "ts_core.comparison",
+        "compare_settings": "ts_core.configuration",
         "convert": "ts_core.conversion",
         "fix_random": "ts_core.frameworks",
         "from_numpy": "ts_core.frameworks",
@@ -77,6 +85,7 @@ __getattr__, __dir__ = exported(
         "parameters": "ts_core.frameworks",
         "plugins": "ts_core.frameworks",
         "save_checkpoint": "ts_core.conversion",
+        "settings": "ts_core.configuration",
         "to_numpy": "ts_core.frameworks",
         "trace": "ts_core.running",
         "transfer": "ts_core.conversion",

@@ -81,6 +81,14 @@ class ComparisonError(TsError, ValueError):
     """Two things cannot be compared at all, for instance because no name of one is in the other."""
 
 
+class SettingsError(TsError, ValueError):
+    """Settings cannot be read, or compared: no settings file, one of another version, networks of nothing in common."""
+
+
+class SettingsNotFoundError(SettingsError, FileNotFoundError):
+    """There is no settings file of that name."""
+
+
 class CaptureError(TsError, RuntimeError):
     """A tensor inside a running network could not be read, for instance because its device is lost."""
 

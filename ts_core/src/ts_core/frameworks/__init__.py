@@ -19,11 +19,12 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
-from ts_core.frameworks._settings import kind_of, settings
+from ts_core.frameworks._settings import ToldLayer, kind_of, settings, told_layers
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
     "CURES",
+    "ToldLayer",
     "check_import",
     "fix_random",
     "framework_called",
@@ -44,4 +45,5 @@ __all__ = [
     "settings",
     "title_of",
     "to_numpy",
+    "told_layers",
 ]

@@ -45,7 +45,7 @@ def _read(net: object) -> tuple[str, list[Parameter]]:
     """The plug-in that recognises a network, and the network's parameters."""
     plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
     if answer is None:
-        raise _not_a_network(net)
+        raise not_a_network(net)
     info, table, layers = registry().info(plugin), layer_table(registry(), plugin), layers_by(registry(), plugin, net)
     owner_at = table.owners(layers)
     first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
@@ -199,7 +199,7 @@ def _explain(result: LoadResult) -> str:
     return "\n".join(lines)
 
 
-def _not_a_network(given: object) -> ArgumentTypeError:
+def not_a_network(given: object) -> ArgumentTypeError:
     advice = ""
     if isinstance(given, type):
         advice = f"; it is the class {given.__qualname__}: give an instance of it"

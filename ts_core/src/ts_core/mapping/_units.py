@@ -143,12 +143,13 @@ def units_of(source: LazyTensors, rules: Sequence[LayerRule], other: LazyTensors
         other: what it is to be matched to: a network knows the names that it writes into files.
     """
     if isinstance(source, NetworkTensors):
-        return _of_parameters(source.parameters)
+        return units_of_parameters(source.parameters)
     index = known_by_name(source.index, other.index, rules) if isinstance(other, NetworkTensors) else source.index
     return _of_readings(read_layers(index, rules), index)
 
 
-def _of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
+def units_of_parameters(parameters: Iterable[Parameter]) -> list[Unit]:
+    """The units of a network's parameters, in their order."""
     units: dict[tuple[str, bool], Unit] = {}
     seen: dict[str, str] = {}
     for position, parameter in enumerate(parameters):

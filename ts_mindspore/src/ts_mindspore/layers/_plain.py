@@ -158,4 +158,5 @@ RULES: tuple[LayerRule, ...] = (
         for n in (1, 2)  # it pads up to four axes
         for mode, kind in (("CONSTANT", "zero_pad"), ("REFLECT", "reflection_pad"))
     ),
+    LayerRule("mindspore.nn.SequentialCell", "identity", {}, when=lambda layer: not len(layer)),
 )

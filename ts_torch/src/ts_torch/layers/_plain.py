@@ -78,6 +78,7 @@ _TABLE: dict[str, tuple[str, dict[str, Spelling]]] = {
         )
     },
 }
-RULES: tuple[LayerRule, ...] = tuple(
-    LayerRule(f"torch.nn.{cls}", kind, {}, settings=settings) for cls, (kind, settings) in _TABLE.items()
+RULES: tuple[LayerRule, ...] = (
+    *(LayerRule(f"torch.nn.{cls}", kind, {}, settings=settings) for cls, (kind, settings) in _TABLE.items()),
+    LayerRule("torch.nn.Sequential", "identity", {}, when=lambda layer: not len(layer)),
 )
