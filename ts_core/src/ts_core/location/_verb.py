@@ -17,7 +17,7 @@ from ts_core.location._backward import Backward, loss_finding
 from ts_core.location._forward import Forward, Found
 from ts_core.location._hints import backward_hints, hints_for
 from ts_core.location._injecting import Injecting
-from ts_core.location._nouns import BETWEEN, FORWARD, Finding, Row
+from ts_core.location._nouns import BACKWARD, BETWEEN, FORWARD, Finding, Row
 from ts_core.location._pairs import anchor_paths, layer_pairs, likely_pairs, side_of, sure_pairs
 from ts_core.location._report import LocateReport
 from ts_core.location._runs import Run
