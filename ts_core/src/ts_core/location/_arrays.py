@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.location._difference import Difference, Limit, by_rounding, difference, rounding
+from ts_core.location._difference import Difference, Limit, by_rounding, difference
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _AXES = 6  # beyond these nobody permutes
@@ -29,13 +29,12 @@ def side_by_side(source: Sequence[Array], target: Sequence[Array]) -> list[tuple
 
 
 def _fits(a: Array, b: Array) -> bool:
-    return sorted(a.shape) == sorted(b.shape) and (
-        a.dtype.kind == b.dtype.kind or {a.dtype.kind, b.dtype.kind} <= set("iub")
-    )
+    kinds = {a.dtype.kind, b.dtype.kind}
+    return sorted(a.shape) == sorted(b.shape) and (len(kinds) == 1 or kinds <= set("iub") or kinds <= set("fV"))
 
 
 def oriented(source: Array, target: Array) -> Array:
-    """The source's array in the target's layout, where a permutation of axes or another shape of the same numbers is it."""
+    """The source's array in the target's layout: with its axes permuted, or the same numbers in another shape."""
     if source.shape == target.shape or source.size != target.size or source.ndim > _AXES:
         return source
     found = [source]
@@ -60,18 +59,9 @@ def furthest(
     return best
 
 
-def beyond_rounding(pairs: Sequence[tuple[Array, Array]], noise: Difference | None = None) -> bool:
-    """Whether any differ by more than rounding, or a measured noise, explains."""
-    for a, b in pairs:
-        limit = limit_of(a, b, noise)
-        if limit.passed_by(difference(oriented(a, b), b)):
-            return True
-    return False
-
-
-def limit_of(a: Array, b: Array, noise: Difference | None = None, unit: float | None = None) -> Limit:
+def limit_of(noise: Difference | None, unit: float) -> Limit:
     """What a difference has to be larger than: rounding, and three times a measured noise."""
-    limit = by_rounding(rounding(a, b) if unit is None else unit)
+    limit = by_rounding(unit)
     if noise is None:
         return limit
     return Limit(max(limit.whole, 3 * noise.rms), max(limit.element, 3 * noise.largest))

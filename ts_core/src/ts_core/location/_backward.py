@@ -16,6 +16,7 @@ import numpy as np
 
 from ts_core.location._arrays import furthest, oriented, side_by_side
 from ts_core.location._difference import Difference, difference
+from ts_core.location._judging import rounded
 from ts_core.location._nouns import BACKWARD, BETWEEN, LAYER, LOSS, Finding, Hint
 from ts_core.location._relations import relation
 from ts_core.location._runs import Ran, Run, product_with
@@ -141,12 +142,19 @@ class Backward:
 
     def _judge(self, number: int) -> Found | None:
         mine, theirs = self._pair(number)
-        given = [oriented(a, b).astype(b.dtype) for a, b in side_by_side(self._source.inputs(mine), self._target.inputs(theirs))]
+        given = [
+            oriented(a, b).astype(b.dtype)
+            for a, b in side_by_side(self._source.inputs(mine), self._target.inputs(theirs))
+        ]
         one = self._alone(self._source, mine, self._source.inputs(mine), self._upstream(mine))
         two = self._alone(self._target, theirs, given, self._upstream(mine))
         if two is None:
             return None
-        expected = self._input_gradients(mine) if one is None else [one.input_gradients[p] for p in sorted(one.input_gradients, key=str)]
+        expected = (
+            self._input_gradients(mine)
+            if one is None
+            else [one.input_gradients[p] for p in sorted(one.input_gradients, key=str)]
+        )
         got = [two.input_gradients[p] for p in sorted(two.input_gradients, key=str)]
         pairs = side_by_side(expected, got)
         metrics, arrays = furthest(pairs)
@@ -192,8 +200,8 @@ class Backward:
             times = 1.0
             if ran is None and i == 1:
                 rng = np.random.default_rng(0)
-                moved = [_rounded(array, rng) for array in inputs]
-                ran = self._alone(run, call, moved, [_rounded(array, rng) for array in upstream])
+                moved = [rounded(array, rng) for array in inputs]
+                ran = self._alone(run, call, moved, [rounded(array, rng) for array in upstream])
                 times = 10 / _TIMES
             if ran is None:
                 continue
@@ -259,12 +267,6 @@ def _inside(call: TracedCall, outer: TracedCall, calls: Any) -> bool:
     return False
 
 
-def _rounded(array: Array, rng: np.random.Generator) -> Array:
-    if array.dtype.kind not in "fV":
-        return array
-    return (array.astype(np.float64) * (1 + _UNIT * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
-
-
 def loss_finding(source: Trace, target: Trace) -> Finding | None:
     """The loss, of the very same output: another value, or another gradient."""
     pairs = []
@@ -285,5 +287,7 @@ def loss_finding(source: Trace, target: Trace) -> Finding | None:
     if value is not None and value.rms > _SUSPECT:
         hints.append(Hint(f"of the same output it is {values[0]:.6g} in the source and {values[1]:.6g} in the target"))
     elif metrics is not None:
-        hints.append(Hint("its value is the same and its gradient is not: a part of it is detached, or stops gradients"))
+        hints.append(
+            Hint("its value is the same and its gradient is not: a part of it is detached, or stops gradients")
+        )
     return Finding(BACKWARD, LOSS, "", "loss", metrics=metrics or value, hints=tuple(hints))

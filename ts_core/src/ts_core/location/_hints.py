@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.location._forward import Found
+from ts_core.location._judging import Found
 from ts_core.location._nouns import CERTAIN, LIKELY, Hint
 from ts_core.location._relations import relation
 from ts_core.location._runs import Run
@@ -53,9 +53,14 @@ def backward_hints(found: Any, runs: tuple[Run, Run]) -> Iterator[Hint]:
     if found.frozen:
         yield Hint(f"{what} is not trainable in the target, so it gets no gradient", None, True, False, CERTAIN)
     elif found.got is None or not np.any(found.got):
-        yield Hint(f"no gradient reaches {what} in the target: something stops it (stop_gradient, detach, no_grad)", certainty=CERTAIN)
+        yield Hint(
+            f"no gradient reaches {what} in the target: something stops it (stop_gradient, detach, no_grad)",
+            certainty=CERTAIN,
+        )
     elif not np.any(found.expected):
-        yield Hint(f"no gradient reaches {what} in the source: something stops it there (detach, no_grad)", certainty=CERTAIN)
+        yield Hint(
+            f"no gradient reaches {what} in the source: something stops it there (detach, no_grad)", certainty=CERTAIN
+        )
     else:
         told = relation(found.expected, found.got, found.noise.rms if found.noise else 0.0)
         if told is not None:

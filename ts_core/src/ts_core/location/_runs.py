@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ts_core.running import Recorder, Slot, Store, Trace, TracedCall, array_of, 
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Key = tuple[str, int]  # the path of a layer, and how many calls of it came before
+Answer = Callable[[], Any]  # makes nested arrays when they are wanted, so that not all are held at once
 
 _RETRIES = 8  # layers of different classes that cannot run in double
 
@@ -35,6 +37,10 @@ class Run:
         self._doubles: dict[str, object | None] = {}
         self.not_in_double: set[str] = set()  # classes of layers
         self.problem: Exception | None = None  # why it could not be run in parts
+
+    def shares(self, other: Run) -> bool:
+        """Whether arrays of both of the same name are the same."""
+        return self.trace.shares(other.trace)
 
     def inputs(self, call: TracedCall) -> list[Array]:
         """The arrays that went into a call."""
@@ -66,9 +72,9 @@ class Run:
 
     def parts(
         self,
-        instead: Mapping[Key, Any],
+        instead: Mapping[Key, Answer],
         given: Mapping[Key, NewInputs],
-        replaced: Mapping[Key, Any],
+        replaced: Mapping[Key, Answer],
         *,
         double: bool = False,
         seed: int | None = None,
@@ -85,17 +91,14 @@ class Run:
         if self.net is None:
             return None
         inputs = self.trace.inputs
-        answers: dict[Key, Any] = {**given, **instead}
+        change = _in_floats if double else _as_they_are
+        answers = dict(instead)
         for _ in range(_RETRIES):
             if double:
                 for key, call in self.called.items():
                     if call.cls in self.not_in_double and key not in answers:
-                        answers[key] = self.trace.value(call.output)
-            change = _in_floats if double else lambda value: value
-            seen = _Skipping(
-                self.net, Store(self._memory), {k: change(v) for k, v in answers.items()},
-                {k: change(v) for k, v in replaced.items()}, seed,
-            )  # fmt: skip
+                        answers[key] = functools.partial(self.trace.value, call.output)
+            seen = _Skipping(self.net, Store(self._memory), answers, given, replaced, change, seed)
             try:
                 observe(self.net, Inputs(change(inputs.args), change(dict(inputs.kwargs))), seen, training=None)
                 return Parts(seen)
@@ -146,10 +149,18 @@ class _Skipping(Recorder):
     """Records a run in which some calls are answered for."""
 
     def __init__(
-        self, net: object, store: Store, instead: Mapping[Key, Any], replaced: Mapping[Key, Any], seed: int | None
+        self,
+        net: object,
+        store: Store,
+        instead: Mapping[Key, Answer],
+        given: Mapping[Key, NewInputs],
+        replaced: Mapping[Key, Answer],
+        change: Callable[[Any], Any],
+        seed: int | None,
     ) -> None:
         super().__init__(net, store)
-        self.store, self._instead, self._replaced = store, instead, replaced
+        self.store, self._instead, self._given, self._replaced = store, instead, given, replaced
+        self._change = change
         self.open: list[int] = []
         self.parents: set[int | None] = set()
         if seed is not None:
@@ -160,14 +171,18 @@ class _Skipping(Recorder):
         super().enter(call, args, kwargs)
         self.open.append(call.number)
         self.parents.add(call.parent)
-        return self._instead.get((call.path, self.calls[call.number].nth))
+        key = call.path, self.calls[call.number].nth
+        if key in self._instead:
+            return self._change(self._instead[key]())  # type: ignore[no-any-return]
+        return self._change(self._given[key]) if key in self._given else None
 
     def leave(self, call: Call, output: object) -> object | None:
         """Note what it returns, and replace it."""
         super().leave(call, output)
         while self.open and self.open.pop() != call.number:
             pass
-        return self._replaced.get((call.path, self.calls[call.number].nth))
+        key = call.path, self.calls[call.number].nth
+        return self._change(self._replaced[key]()) if key in self._replaced else None
 
 
 class Parts:
@@ -197,6 +212,10 @@ def _in_double(layer: object) -> object | None:
 
 def _floats(array: Array) -> Array:
     return array.astype(np.float64) if array.dtype.kind in "fV" else array
+
+
+def _as_they_are(value: Any) -> Any:
+    return value
 
 
 def _in_floats(value: Any) -> Any:

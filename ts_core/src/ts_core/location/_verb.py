@@ -12,11 +12,12 @@ import numpy as np
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentError, ArgumentTypeError, ComparisonError
 from ts_core.frameworks import framework_of, load_parameters, no_plugin, to_numpy
-from ts_core.location._code import lines_between
 from ts_core.location._backward import Backward, loss_finding
-from ts_core.location._forward import Forward, Found
+from ts_core.location._code import lines_between
+from ts_core.location._forward import Forward
 from ts_core.location._hints import backward_hints, hints_for
 from ts_core.location._injecting import Injecting
+from ts_core.location._judging import Found
 from ts_core.location._nouns import BACKWARD, BETWEEN, FORWARD, Finding, Row
 from ts_core.location._pairs import anchor_paths, layer_pairs, likely_pairs, side_of, sure_pairs
 from ts_core.location._report import LocateReport
@@ -183,7 +184,9 @@ class _Search:
         net = self._nets[1]
         store = Store(self._memory)
         source = runs[0].trace
-        injecting = Injecting(net, store, source, anchors, pairs={b: a for b, a in pairs.items() if b not in forward.own})
+        injecting = Injecting(
+            net, store, source, anchors, pairs={b: a for b, a in pairs.items() if b not in forward.own}
+        )
         injecting.begin = self._begin
         traced = observe(net, source.inputs, injecting, training=None, loss=self._losses[1])
         injecting.keep_backward(traced)
@@ -191,7 +194,11 @@ class _Search:
         wrong = loss_finding(source, target)
         owners = _owners(tensors[1])
         names = {p.path: p.name for p in tensors[1].parameters} if isinstance(tensors[1], NetworkTensors) else {}
-        frozen = {p.name for p in tensors[1].parameters if not p.trainable} if isinstance(tensors[1], NetworkTensors) else set()
+        frozen = (
+            {p.name for p in tensors[1].parameters if not p.trainable}
+            if isinstance(tensors[1], NetworkTensors)
+            else set()
+        )
         theirs = {names.get(path, path): g for path, g in traced.gradients.items()}
         gradients = _gradients(weights, source, tensors[0], theirs)
         run = Run("target", net, target, self._memory)
@@ -265,7 +272,10 @@ def _gradients(
         known = [source.gradient_of(name) for name in entry.source]
         if all(gradient is None for gradient in known):
             continue
-        arrays = [np.zeros(tensors.info(n).shape, np.float32) if g is None else g for n, g in zip(entry.source, known, strict=True)]
+        arrays = [
+            np.zeros(tensors.info(n).shape, np.float32) if g is None else g
+            for n, g in zip(entry.source, known, strict=True)
+        ]
         moved = entry.transform.apply(*arrays) if entry.transform else arrays
         for name, expected in zip(entry.target, moved, strict=True):
             got = theirs.get(name)

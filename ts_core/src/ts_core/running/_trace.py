@@ -148,6 +148,10 @@ class Trace(LazyTensors):
             return np.asarray(self._parameters[name.removeprefix(PARAMETER)])
         return self._arrays.get(name)
 
+    def shares(self, other: Trace) -> bool:
+        """Whether two runs keep their arrays in one store, so that an array of both has one name."""
+        return self._arrays is other._arrays
+
     def value(self, nested: Any) -> Any:
         """Nested values with their arrays in place of slots."""
         return mapped(nested, lambda _, leaf: self.read(leaf) if isinstance(leaf, Slot) else leaf)
@@ -181,7 +185,10 @@ class Trace(LazyTensors):
             CheckpointWriteError: no room, no permission.
             UnsupportedDtypeError: an array has a dtype that the format cannot hold.
         """
-        facts = {name: getattr(self, name) for name in ("framework", "network", "settings", "owners", "gradients", "loss", "seed")}
+        facts = {
+            name: getattr(self, name)
+            for name in ("framework", "network", "settings", "owners", "gradients", "loss", "seed")
+        }
         text = json.dumps({"version": _VERSION, **facts, "calls": [_call_as_json(call) for call in self.calls]})
         write_checkpoint(self, Path(path), format="safetensors", metadata={_KEY: text})
 
