@@ -1,7 +1,7 @@
 """The command line: ``ts``, also installed as ``ts-core`` and ``python -m ts_core``.
 
-Each module here without a leading underscore is a command of its name: its ``command``, a few lines over a verb. Exit
-codes: 0 done (or equal), 1 different, 2 trouble.
+Each module here without a leading underscore is a command of its name, with a hyphen for an underscore: its
+``command``, a few lines over a verb. Exit codes: 0 done (or equal), 1 different, 2 trouble.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ class _Modules(click.Group):
     """A group whose commands are the modules of this package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+        modules = (module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+        return sorted(name.replace("_", "-") for name in modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return command
 
 

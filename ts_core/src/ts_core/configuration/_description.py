@@ -9,12 +9,12 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ts_core.configuration import _file
+from ts_core.configuration._pausing import uncollected
 from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.layers import KINDS
 from ts_core.contract.nouns import Parameter
 from ts_core.contract.settings import SettingValue
-from ts_core.errors import NotBuiltError
-from ts_core.frameworks import ToldLayer, framework_of, parameters, told_layers
+from ts_core.frameworks import ToldLayer, described, framework_of
 from ts_core.reporting import Column, Tabular
 
 
@@ -123,7 +123,7 @@ class NetworkSettings(Tabular[SettingRow]):
         ]
 
     def _facts(self) -> dict[str, Any]:
-        return _file.facts(self)
+        return _file.facts(self.framework, self.name, self.layers, self.parameters)
 
 
 def settings(net: object) -> NetworkSettings:
@@ -140,9 +140,6 @@ def settings(net: object) -> NetworkSettings:
         ArgumentTypeError: it is no network.
         PluginError: its plug-in cannot read a setting as it says.
     """
-    layers = told_layers(net)
-    try:
-        own = parameters(net)
-    except NotBuiltError:
-        own = []  # settings are there before parameters are
-    return NetworkSettings(framework_of(net), type(net).__name__, layers, own)
+    with uncollected():
+        layers, parameters = described(net)
+    return NetworkSettings(framework_of(net), type(net).__name__, layers, parameters)

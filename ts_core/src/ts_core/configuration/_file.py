@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ts_core.contract.dtypes import dtype_name, dtype_of
-from ts_core.contract.files import unique_keys
 from ts_core.contract.nouns import Parameter
 from ts_core.contract.settings import SettingValue
 from ts_core.contract.transforms import from_json
 from ts_core.errors import SettingsError, SettingsNotFoundError, TsError
 from ts_core.frameworks import ToldLayer
-
-if TYPE_CHECKING:
-    from ts_core.configuration._description import NetworkSettings
 
 FORMAT, VERSION = "ts-settings", 1
 _MAKE_ONE = "`ts settings SCRIPT:FUNCTION -o FILE` and ts.settings(net).to_json(FILE) make one"
@@ -30,16 +27,20 @@ class Read:
     """Stands for what a framework has, which is not in a file."""
 
 
-def facts(told: NetworkSettings) -> dict[str, Any]:
+_READ = Read()
+
+
+def facts(
+    framework: str | None, network: str, layers: Sequence[ToldLayer], parameters: Sequence[Parameter]
+) -> dict[str, Any]:
     """What a file says besides the rows."""
     return {
         "format": FORMAT,
         "version": VERSION,
-        "framework": told.framework,
-        "network": told.name,
-        "training": told.training,
-        "layers": [_layer(one) for one in told.layers],
-        "parameters": [_parameter(one) for one in told.parameters],
+        "framework": framework,
+        "network": network,
+        "layers": [_layer(one) for one in layers],
+        "parameters": [_parameter(one) for one in parameters],
     }
 
 
@@ -113,7 +114,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         reason = getattr(problem, "strerror", None) or problem
         raise SettingsError(f"{path} cannot be read as settings: {reason}; {_MAKE_ONE}") from problem
     try:
-        content = json.loads(text, object_pairs_hook=unique_keys)
+        content = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise SettingsError(f"{path} is no settings file: {problem}; {_MAKE_ONE}") from problem
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
@@ -132,11 +133,18 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _arguments(content: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, dict[str, SettingValue]] = {}
+    known: dict[tuple[object, ...], SettingValue] = {}  # layers that were told the same share what they were told
     for row in _list(content, "rows"):
-        path, kind, setting = (_is(row, name, str) for name in ("path", "kind", "setting"))
+        path, kind, setting, words, value = row["path"], row["kind"], row["setting"], row["spelled"], row["value"]
+        if not (type(path) is type(kind) is type(setting) is type(words) is str):
+            raise TypeError(f"a row cannot be {row!r}")
         own = values.setdefault(path, {})
         if setting:
-            own[setting] = SettingValue(kind, _value(row["value"]), _is(row, "spelled", str), Read())
+            value = _value(value)
+            key = kind, words, value, type(value)
+            if key not in known:
+                known[key] = SettingValue(kind, value, words, _READ)
+            own[setting] = known[key]
     layers = [
         ToldLayer(
             path=(path := _is(one, "path", str)),
@@ -163,7 +171,7 @@ def _arguments(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_part(one: Mapping[str, Any]) -> dict[str, SettingValue]:
     return {
-        name: SettingValue(one["kind"], _value(value), str(words), Read())
+        name: SettingValue(one["kind"], _value(value), str(words), _READ)
         for name, (value, words) in one["settings"].items()
     }
 
@@ -178,7 +186,7 @@ def _described(one: Mapping[str, Any]) -> Parameter:
     return Parameter(
         name=_is(one, "name", str),
         shape=tuple(shape),
-        dtype=dtype_of(_is(one, "dtype", str)),
+        dtype=_dtype(_is(one, "dtype", str)),
         path=_is(one, "path", str),
         layer=_is(one, "layer", str),
         kind=_is(one, "kind", str, None),
@@ -189,6 +197,9 @@ def _described(one: Mapping[str, Any]) -> Parameter:
         value=None,
         layout=None if one["layout"] is None else from_json(one["layout"]),
     )
+
+
+_dtype = functools.cache(dtype_of)
 
 
 def _list(content: Mapping[str, Any], name: str) -> list[Any]:

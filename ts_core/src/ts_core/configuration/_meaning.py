@@ -109,6 +109,8 @@ def differences(one: ToldLayer, other: ToldLayer, shape: Shape | None = None) ->
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two canonical values mean the same number, to six digits, or the same thing."""
+    if one == other and type(one) is type(other):
+        return True
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(equal, one, other))
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other))

@@ -91,8 +91,8 @@ def _of_equal_paths(source: Iterable[Parameter], target: Iterable[Parameter]) ->
     return {path: path for path in ours} if ours == theirs else None
 
 
-def _made_of(parameters: Iterable[Parameter]) -> dict[str, list[tuple[object, ...]]]:
-    found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+def _made_of(parameters: Iterable[Parameter]) -> dict[str, set[tuple[object, ...]]]:
+    found: dict[str, set[tuple[object, ...]]] = defaultdict(set)
     for one in parameters:
         if not one.persistent:
             continue
@@ -100,9 +100,9 @@ def _made_of(parameters: Iterable[Parameter]) -> dict[str, list[tuple[object, ..
         if kind is not None and isinstance(one.role, str) and kind.roles.get(one.role) == COUNTER:
             continue
         shapes = one.layout.inverse().shapes(one.shape) if one.layout else (one.shape,)
-        sizes = tuple(tuple(size for size in shape if size != 1) for shape in shapes)
-        found[one.layer].append((kind.family if kind else None, str(one.role or one.path), sizes))
-    return {path: sorted(made, key=str) for path, made in found.items()}
+        sizes = tuple([tuple([size for size in shape if size != 1]) for shape in shapes])
+        found[one.layer].add((kind.family if kind else None, one.role or one.path, sizes))
+    return found
 
 
 def _composites(side: NetworkSettings, paths: set[str]) -> frozenset[str]:

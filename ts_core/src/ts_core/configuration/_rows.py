@@ -11,6 +11,7 @@ from ts_core.configuration._meaning import (
     KIND,
     SOME_SIZES,
     TRAINING,
+    Difference,
     differences,
     does_nothing,
     moves_no_number,
@@ -40,21 +41,24 @@ def compared(
     pads = folded(list(ours.values()), pairs.found.source), folded(list(theirs.values()), pairs.found.target)
     both = [(ours[pair.source], theirs[pair.target], pair.how) for pair in pairs.found.pairs]
     rows = [*_whole(source, target), *_by_layer(both, source, target)]
+    known: dict[tuple[object, ...], list[Difference]] = {}
     for own, their, how in both:
-        mine, yours = pads[0].get(own.path), pads[1].get(their.path)
-        one, other = mine.layer if mine else own, yours.layer if yours else their
-        rows += _zeros(mine, yours, one, other, how)
+        one, other = own, their
+        if own.path in pads[0] or their.path in pads[1]:
+            padded = pads[0].get(own.path), pads[1].get(their.path)
+            one, other = padded[0].layer if padded[0] else own, padded[1].layer if padded[1] else their
+            rows += _zeros(*padded, one, other, how)
+        shape = shapes.get(one.same_as or one.path)
+        # Layers that were told the same share their values, so that what is alike is weighed once.
+        key = (one.kind, other.kind, shape, *map(id, one.settings.values()), None, *map(id, other.settings.values()))
+        if key not in known:
+            known[key] = list(differences(one, other, shape))
+        mine, theirs_told = one.settings, other.settings
         rows += [
             SettingDifference(
-                one.path,
-                other.path,
-                one.kind or "",
-                *found,
-                how,
-                one.settings.get(found.setting),
-                other.settings.get(found.setting),
+                one.path, other.path, one.kind or "", *found, how, mine.get(found[0]), theirs_told.get(found[0])
             )
-            for found in differences(one, other, shapes.get(one.same_as or one.path))
+            for found in known[key]
         ]
     for side, layers, spare in ((0, ours, pairs.found.source), (1, theirs, pairs.found.target)):
         strangers = (layers[path] for path in spare if path not in pairs.in_parts[side])

@@ -7,6 +7,7 @@ import os
 from ts_core.configuration import _file
 from ts_core.configuration._description import NetworkSettings, settings
 from ts_core.configuration._pairs import Paired, paired
+from ts_core.configuration._pausing import uncollected
 from ts_core.configuration._report import SettingDifference, SettingsReport
 from ts_core.configuration._rows import compared, ordered
 from ts_core.configuration._running import moved, ran
@@ -41,11 +42,12 @@ def compare_settings(
             in common.
         ArgumentError: `sample_inputs` without two networks to run.
     """
-    ours, theirs = _described(source), _described(target)
     found = None if weight_map is None else WeightMap.of(weight_map)
-    if sample_inputs is None:
-        pairs = paired(ours, theirs, found)
-        return _report(compared(ours, theirs, pairs), ours, theirs, pairs)
+    with uncollected():
+        ours, theirs = _described(source), _described(target)
+        if sample_inputs is None:
+            pairs = paired(ours, theirs, found)
+            return _report(compared(ours, theirs, pairs), ours, theirs, pairs)
     if any(isinstance(side, NetworkSettings | str | os.PathLike) for side in (source, target)):
         raise ArgumentError("sample_inputs needs two networks: a file of settings cannot be run")
     inputs = as_inputs(sample_inputs)

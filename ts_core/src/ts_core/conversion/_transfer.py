@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from ts_core.configuration import compare_settings
+from ts_core.contract.readers import LazyTensors
 from ts_core.conversion import _report
 from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import WeightMapError
+from ts_core.errors import TsError, WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed
@@ -62,7 +65,25 @@ def transfer(source: object, net: object, *, weight_map: object = None, strict: 
         for one in found.unmatched_target:
             words = _report.NOT_APPLICABLE if one.harmless else _report.MISSING
             rows.append(ConversionRow(None, one.name, words, None, one.shape))
-        return ConversionReport(tuple(rows), found.notes, network=result.network)
+        notes = (*found.notes, *_settings_note(tensors, wanted, found))
+        return ConversionReport(tuple(rows), notes, network=result.network)
+
+
+def _settings_note(source: LazyTensors, target: NetworkTensors, found: WeightMap) -> Iterator[str]:
+    """How many settings differ, of two networks: with equal weights they make the outputs differ all the same."""
+    if not isinstance(source, NetworkTensors):
+        return
+    try:
+        report = compare_settings(source.net, target.net, weight_map=found)
+    except TsError as problem:  # the weights have arrived, whatever the layers were told
+        yield f"the settings of the two networks could not be compared: {problem}"
+        return
+    differ = [row for row in report.failed if row.source and row.target]
+    alone = sum(row.one_sided for row in report.failed)
+    if differ or alone:
+        words = [f"{len(differ)} settings of layers differ"] if differ else []
+        words += [f"{alone} layers are on one side only, or code on the other"] if alone else []
+        yield f"{'; '.join(words)}: ts.compare_settings(source, net) lists them"
 
 
 def _summary(problems: list[str]) -> str:

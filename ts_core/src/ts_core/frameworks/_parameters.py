@@ -38,15 +38,16 @@ def parameters(net: object) -> list[Parameter]:
         NotBuiltError: the network has no parameters yet.
         PluginError: its plug-in answered something else than parameters.
     """
-    return _read(net)[1]
+    return read_parameters(net)[1]
 
 
-def _read(net: object) -> tuple[str, list[Parameter]]:
-    """The plug-in that recognises a network, and the network's parameters."""
+def read_parameters(net: object, layers: Mapping[str, object] | None = None) -> tuple[str, list[Parameter]]:
+    """The plug-in that recognises a network, and the network's parameters; `layers`, by path, need not be asked for."""
     plugin, answer = registry().first_with_plugin("iter_parameters", net, net=net)
     if answer is None:
         raise not_a_network(net)
-    info, table, layers = registry().info(plugin), layer_table(registry(), plugin), layers_by(registry(), plugin, net)
+    info, table = registry().info(plugin), layer_table(registry(), plugin)
+    layers = layers_by(registry(), plugin, net) if layers is None else layers
     owner_at = table.owners(layers)
     first: dict[int, str] = {}  # the identity of a tensor → the name of its first place
     found = []
@@ -138,7 +139,7 @@ def load_parameters(net: object, tensors: Mapping[str, Any], *, strict: bool = T
         PluginError: its plug-in does not load parameters.
     """
     arrays = {name: to_numpy(tensor) for name, tensor in tensors.items()}  # all of them, before anything changes
-    plugin, known = _read(net)
+    plugin, known = read_parameters(net)
     places = [parameter for parameter in known if parameter.persistent]
     result = _fit(places, {name: array.shape for name, array in arrays.items()})
     if strict and not result:

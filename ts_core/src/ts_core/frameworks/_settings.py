@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from ts_core.contract.layers import EACH_AXIS, KINDS
-from ts_core.contract.nouns import Layer, LayerRule
+from ts_core.contract.nouns import Layer, LayerRule, Parameter
 from ts_core.contract.recognition import is_class
-from ts_core.contract.settings import CONVERTERS, Always, SettingValue, Spelled, Spelling, each_axis, read
-from ts_core.errors import PluginError
+from ts_core.contract.settings import CONVERTERS, Always, SettingValue, Spelled, each_axis, read
+from ts_core.errors import NotBuiltError, PluginError
 from ts_core.frameworks._layers import LayerTable, layer_table
-from ts_core.frameworks._parameters import not_a_network
+from ts_core.frameworks._parameters import not_a_network, read_parameters
 from ts_core.frameworks._registry import registry
 
 if TYPE_CHECKING:
@@ -55,6 +56,19 @@ def told_layers(net: object) -> list[ToldLayer]:
         ArgumentTypeError: no plug-in recognises the object as a network.
         PluginError: a setting cannot be read as the rule of its layer says.
     """
+    return _told(net)
+
+
+def described(net: object) -> tuple[list[ToldLayer], list[Parameter]]:
+    """The layers of a network, and its parameters: none where it has not made them yet. See :func:`told_layers`."""
+    told = _told(net)
+    try:
+        return told, read_parameters(net, {one.path: one.layer for one in told})[1]
+    except NotBuiltError:
+        return told, []
+
+
+def _told(net: object) -> list[ToldLayer]:
     plugin, answer = registry().first_with_plugin("iter_layers", net, net=net)
     if answer is None:
         raise not_a_network(net)
@@ -78,7 +92,7 @@ def told_layers(net: object) -> list[ToldLayer]:
         if before is not None:
             values = before.settings
         else:
-            values = {} if rule is None else {name: _value(plugin, rule, name, layer.layer) for name in _known(rule)}
+            values = {} if rule is None else {one.name: one(layer.layer) for one in _readers(table, plugin, rule)}
         cls = type(layer.layer)
         one = ToldLayer(
             layer.path,
@@ -125,7 +139,7 @@ def settings(layer: object) -> dict[str, SettingValue] | None:
     for plugin, table in _tables(registry()):
         rule = table.rule(layer)
         if rule is not None:
-            return {name: _value(plugin, rule, name, layer) for name in _known(rule)}
+            return {one.name: one(layer) for one in _readers(table, plugin, rule)}
     return None
 
 
@@ -140,42 +154,70 @@ def _tables(plugins: PluginRegistry) -> tuple[tuple[str, LayerTable], ...]:
     return tuple((plugin, layer_table(plugins, plugin)) for plugin in plugins.who_answers()["layer_rules"])
 
 
-def _known(rule: LayerRule) -> Iterable[str]:
+def _readers(table: LayerTable, plugin: str, rule: LayerRule) -> tuple[_Reader, ...]:
     """The settings of a rule, in the order of its kind."""
-    kind = KINDS.get(rule.kind)
-    order = dict.fromkeys([*(kind.settings if kind else ()), *rule.settings])
-    return [name for name in order if name in rule.settings]
+    own = _READERS.setdefault(table, {})
+    if id(rule) not in own:  # the table keeps its rules alive
+        kind = KINDS.get(rule.kind)
+        order = dict.fromkeys([*(kind.settings if kind else ()), *rule.settings])
+        own[id(rule)] = tuple(_Reader(plugin, rule, name) for name in order if name in rule.settings)
+    return own[id(rule)]
 
 
-def _value(plugin: str, rule: LayerRule, name: str, layer: object) -> SettingValue:
-    try:
-        spelled, raw, value = _converted(rule, name, rule.settings[name], layer)
-        return SettingValue(rule.kind, _plain(value), spelled, raw)
-    except Exception as problem:
-        raise PluginError(
-            f"the plug-in {plugin!r}: its rule for {rule.cls} cannot tell the setting {name!r} of a {rule.kind}, "
-            f"spelled {rule.settings[name]!r}: {type(problem).__name__}: {problem}"
-        ) from problem
+class _Reader:
+    """Reads one setting of the layers of one rule. What equal attributes say is one value, which the layers share."""
+
+    def __init__(self, plugin: str, rule: LayerRule, name: str) -> None:
+        self.name = name
+        self._plugin, self._rule = plugin, rule
+        spelling = rule.settings[name]
+        self._spelling = Spelled(spelling) if isinstance(spelling, str) else spelling
+        self._paths = self._spelling.attributes.split() if isinstance(self._spelling, Spelled) else []
+        self._axes = KINDS[rule.kind].dimensions if rule.kind in KINDS else None
+        self._known: dict[object, SettingValue] = {}
+
+    def __call__(self, layer: object) -> SettingValue:
+        try:
+            return self._read(layer)
+        except Exception as problem:
+            rule = self._rule
+            raise PluginError(
+                f"the plug-in {self._plugin!r}: its rule for {rule.cls} cannot tell the setting {self.name!r} of a "
+                f"{rule.kind}, spelled {rule.settings[self.name]!r}: {type(problem).__name__}: {problem}"
+            ) from problem
+
+    def _read(self, layer: object) -> SettingValue:
+        spelling, kind = self._spelling, self._rule.kind
+        if isinstance(spelling, Always):
+            value = each_axis(self._axes, spelling.value) if self.name in EACH_AXIS else spelling.value
+            return self._known.setdefault((), SettingValue(kind, _plain(value), "", spelling.value))
+        if not isinstance(spelling, Spelled):
+            value = spelling(layer)
+            return SettingValue(kind, _plain(value), "", value)
+        values = [read(layer, path, spelling.otherwise) for path in self._paths]
+        key = (*values, *map(type, values)) if _SHARED.issuperset(map(type, values)) else None
+        if key is not None and key in self._known:
+            return self._known[key]
+        told = SettingValue(
+            kind,
+            _plain(self._converted(spelling, values)),
+            spelling.attributes,
+            values[0] if len(values) == 1 else dict(zip(self._paths, values, strict=True)),
+        )
+        if key is not None and len(self._known) < _MOST_KNOWN:
+            self._known[key] = told
+        return told
+
+    def _converted(self, spelling: Spelled, values: list[Any]) -> object:
+        if callable(spelling.converter):
+            return spelling.converter(*values, **spelling.arguments)
+        usual = "each_axis" if self.name in EACH_AXIS else "as_it_is"
+        return CONVERTERS[spelling.converter or usual](self._axes, *values, **spelling.arguments)
 
 
-def _converted(rule: LayerRule, name: str, spelling: Spelling, layer: object) -> tuple[str, object, object]:
-    """The attributes that say it, what stands there, and what it means."""
-    axes = KINDS[rule.kind].dimensions if rule.kind in KINDS else None
-    usual = "each_axis" if name in EACH_AXIS else "as_it_is"
-    if isinstance(spelling, Always):
-        return "", spelling.value, each_axis(axes, spelling.value) if name in EACH_AXIS else spelling.value
-    if isinstance(spelling, str):
-        spelling = Spelled(spelling)
-    if not isinstance(spelling, Spelled):
-        value = spelling(layer)
-        return "", value, value
-    paths = spelling.attributes.split()
-    values = [read(layer, path, spelling.otherwise) for path in paths]
-    raw = values[0] if len(values) == 1 else dict(zip(paths, values, strict=True))
-    if callable(spelling.converter):
-        return spelling.attributes, raw, spelling.converter(*values, **spelling.arguments)
-    converter = CONVERTERS[spelling.converter or usual]
-    return spelling.attributes, raw, converter(axes, *values, **spelling.arguments)
+_READERS: WeakKeyDictionary[LayerTable, dict[int, tuple[_Reader, ...]]] = WeakKeyDictionary()
+_SHARED = frozenset([int, float, bool, str, type(None), tuple])
+_MOST_KNOWN = 4096
 
 
 def _plain(value: Any) -> object:

@@ -57,7 +57,16 @@ def _roles(kind: Kind) -> str:
 
 
 def _settings(kind: Kind) -> str:
-    return _code(name if s.default is ... else f"{name}={s.default}" for name, s in kind.settings.items())
+    own = _code(name if s.default is ... else f"{name}={_short(s.default)}" for name, s in kind.settings.items())
+    if kind.means is None:
+        return own
+    other, told = kind.means
+    means = f"a `{other}` with {_code(f'{name}={value}' for name, value in told.items())}"
+    return f"{own}; {means}" if own else means
+
+
+def _short(default: object) -> object:
+    return f"{default:.4g}" if isinstance(default, float) else default
 
 
 def _ranks(same: list[Kind]) -> str:

@@ -98,7 +98,7 @@ _TABLE: dict[str, tuple[str, dict[str, Spelling]]] = {
             ("SELU", "selu"),
         )
     },
-    "nn.SoftmaxExt": ("softmax", same("dim")),
+    "mint.nn.Softmax": ("softmax", same("dim")),
     "nn.LogSoftmaxExt": ("log_softmax", same("dim")),
     "mint.nn.ELU": ("elu", same("alpha")),
     "mint.nn.GELU": ("gelu", same("approximate")),
@@ -106,7 +106,7 @@ _TABLE: dict[str, tuple[str, dict[str, Spelling]]] = {
     "mint.nn.Hardtanh": ("hardtanh", same("min_val max_val")),
     "mint.nn.Threshold": ("threshold", same("threshold value")),
     "mint.nn.Flatten": ("flatten", same("start_dim end_dim")),
-    "nn.UpsampleExt": ("upsample", _UPSAMPLE),
+    "mint.nn.Upsample": ("upsample", _UPSAMPLE),
     "mint.nn.UpsamplingNearest2d": (
         "upsample",
         _upsample_always("nearest", align_corners=False),
@@ -116,8 +116,8 @@ _TABLE: dict[str, tuple[str, dict[str, Spelling]]] = {
         _upsample_always("bilinear", align_corners=True),
     ),
     "mint.nn.PixelShuffle": ("pixel_shuffle", same("upscale_factor")),
-    "nn.UnfoldExt": ("unfold", _WINDOW),
-    "nn.Fold": ("fold", same("output_size", **_WINDOW)),
+    "mint.nn.Unfold": ("unfold", _WINDOW),
+    "mint.nn.Fold": ("fold", same("output_size", **_WINDOW)),
     "nn.DropoutExt": ("dropout", same("p")),
     "nn.Dropout2dExt": ("dropout2d", same("p")),
     **{f"mint.nn.ConstantPad{n}d": (f"constant_pad{n}d", same("value", pads=_PADS)) for n in (1, 2, 3)},
