@@ -37,7 +37,10 @@ def trace_network(
     import torch
 
     assert isinstance(net, torch.nn.Module)
-    device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), torch.device("cpu"))
+    devices = dict.fromkeys(tensor.device for tensor in (*net.parameters(), *net.buffers()))
+    if len(devices) > 1:
+        raise ArgumentError(f"the network is spread over {', '.join(map(str, devices))}: move it to one device first")
+    device = next(iter(devices), torch.device("cpu"))
     with (
         contextlib.ExitStack() as on_tensors,
         _as_before(net, device, loss is not None),

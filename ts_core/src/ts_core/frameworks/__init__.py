@@ -19,8 +19,7 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
-from ts_core.frameworks._settings import ToldLayer, described, settings, told_layers
-from ts_core.frameworks._settings import ToldLayer, kind_of, settings, told_layers
+from ts_core.frameworks._settings import ToldLayer, described, kind_of, settings, told_layers
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [

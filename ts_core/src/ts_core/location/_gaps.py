@@ -14,7 +14,7 @@ from ts_core.contract.tracing import NewInputs, mapped
 from ts_core.location._arrays import furthest, side_by_side
 from ts_core.location._difference import Difference
 from ts_core.location._injecting import instead_of
-from ts_core.location._judging import Arrays, Found, Judge, Judged, Pair, summed
+from ts_core.location._judging import Arrays, Found, Judge, Judged, Pair, assumed, summed
 from ts_core.location._runs import Answer, Key, Parts, Run
 from ts_core.running import Slot
 
@@ -57,10 +57,11 @@ class Gaps:
 
     def measure(self) -> None:
         """The first runs: in float64 where both sides can, and how far the ordinary ones are from them."""
+        alive = self._source.net is not None
         if self._judge.tolerance is None:
             self.double = True
-            self.parts = self._run(self._source), self._run(self._target)
-            self.double = all(self.parts)
+            self.parts = self._run(self._source) if alive else None, self._run(self._target)
+            self.double = self.parts[1] is not None and (self.parts[0] is not None or not alive)
         if not self.double:
             self.parts = None, self._run(self._target)
         self.noise = {n: self._noise(n) if self.double else None for n in [*self._judged, 0]}
@@ -105,10 +106,10 @@ class Gaps:
         parts = []
         for run, seen, call in zip((self._source, self._target), self.parts, self.pair(number), strict=True):
             side = "inputs" if number else "outputs"
-            exact = getattr(seen, side)((call.path, call.nth))
+            exact = None if seen is None else getattr(seen, side)((call.path, call.nth))
             if exact is not None:
                 parts.append(furthest(side_by_side(getattr(run, side)(call), exact))[0])
-        return summed(parts)
+        return summed(parts) if self._source.net is not None else assumed(parts)
 
     def seen(self, pair: Pair, side: str, parts: Parts | None = None) -> Arrays | None:
         """Arrays of a pair in the last runs, or in this one of the target; None when the call did not come by."""

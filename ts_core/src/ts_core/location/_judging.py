@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ts_core.location._arrays import furthest, limit_of, oriented, side_by_side
-from ts_core.location._difference import Difference, close, difference, rounding
+from ts_core.location._difference import NOTHING, Difference, close, difference, rounding
 from ts_core.location._nouns import LAYER
 from ts_core.location._runs import Run
 from ts_core.running import TracedCall
@@ -21,6 +21,7 @@ Pair = tuple[TracedCall, TracedCall]
 
 SEEDS = (101, 202)
 _PERTURBED = 10.0  # times what one rounding of the inputs does: as many as happen inside a layer
+_FUNCTIONS = 1.5e-5  # by how much tanh and exp differ from framework to framework, relative
 _UNIT = float(np.finfo(np.float32).eps)  # what both runs have at best, also where a part is run again in float64
 
 
@@ -105,7 +106,7 @@ class Judge:
             self._mark(judged, "random")
             self.random.append(theirs.path)
             return None
-        noise = None if self.tolerance else self._noise(pair, given, pairs)
+        noise = None if self.tolerance else self._noise(pair, given, pairs, judged is not None)
         metrics, arrays = furthest(pairs)
         if judged is not None:
             judged.outputs, judged.noise = metrics, noise
@@ -130,7 +131,7 @@ class Judge:
         if judged is not None:
             judged.verdict = verdict
 
-    def _noise(self, pair: Pair, given: list[Array], pairs: Arrays) -> Difference | None:
+    def _noise(self, pair: Pair, given: list[Array], pairs: Arrays, sure: bool) -> Difference | None:
         """How far rounding takes the outputs from what the layers mean: the sum over both sides.
 
         In float64, where the framework can; else by what one rounding of the inputs does.
@@ -143,7 +144,7 @@ class Judge:
                 parts.append(furthest(side_by_side([each[i] for each in pairs], exact.outputs))[0])
             elif run is self.target:
                 parts.append(self._perturbed(call, given, [b for _, b in pairs]))
-        return summed(parts)
+        return summed(parts) if self.source.net is not None or sure else assumed(parts)
 
     def _perturbed(self, call: TracedCall, given: list[Array], got: list[Array]) -> Difference | None:
         rng = np.random.default_rng(0)
@@ -162,6 +163,13 @@ def summed(parts: Sequence[Difference | None]) -> Difference | None:
         return None
     together = {name: sum(getattr(part, name) for part in known) for name in ("rms", "largest", "absolute")}
     return dataclasses.replace(known[0], **together)
+
+
+def assumed(parts: Sequence[Difference | None]) -> Difference:
+    """The noise where one side is a trace: twice that of the other, and what functions such as tanh and exp have."""
+    known = summed(parts) or NOTHING
+    rms, largest = max(2 * known.rms, _FUNCTIONS), max(2 * known.largest, 4 * _FUNCTIONS)
+    return dataclasses.replace(known, rms=rms, largest=largest)
 
 
 def rounded(array: Array, rng: np.random.Generator) -> Array:

@@ -7,9 +7,9 @@ them, by path, kind, name and shape, and only looked at where something is wrong
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from ts_core.mapping import WeightMap
@@ -26,7 +26,7 @@ class Side:
     Attributes:
         calls: every call, by number.
         inner: numbers of those inside a call that is judged as a whole.
-        last_anchor: number of a call → how many sure calls began before it.
+        parents: numbers of those with calls inside.
     """
 
     calls: Sequence[TracedCall]
@@ -38,37 +38,32 @@ class Side:
         return call.number not in self.parents
 
 
-@dataclass(slots=True)
-class Pairs:
-    """Target call → source call, by number."""
-
-    sure: dict[int, int] = field(default_factory=dict)
-    likely: dict[int, int] = field(default_factory=dict)
-
-
-def layer_pairs(
-    weight_map: WeightMap, source: dict[str, tuple[str, str | None]], target: dict[str, tuple[str, str | None]]
-) -> dict[str, str]:
+def layer_pairs(weight_map: WeightMap, source: Mapping[str, str], target: Mapping[str, str]) -> dict[str, str]:
     """Target path → source path of the layers that the weight map makes one of the other.
 
     Args:
         weight_map: from the source's names to the target's.
-        source: name of a parameter → path and kind of its layer.
+        source: name of a parameter → path of its layer.
         target: the same of the target.
     """
-    partners: dict[str, Counter[str]] = defaultdict(Counter)
-    back: dict[str, set[str]] = defaultdict(set)
+    mine: dict[str, set[str]] = defaultdict(set)
+    theirs: dict[str, set[str]] = defaultdict(set)
     for entry in weight_map.entries:
-        for mine in entry.source:
-            for theirs in entry.target:
-                if mine in source and theirs in target:
-                    partners[target[theirs][0]][source[mine][0]] += 1
-                    back[source[mine][0]].add(target[theirs][0])
-    return {
-        theirs: next(iter(mine))
-        for theirs, mine in partners.items()
-        if len(mine) == 1 and len(back[next(iter(mine))]) == 1
-    }
+        for a in entry.source:
+            for b in entry.target:
+                if a in source and b in target:
+                    mine[target[b]].add(source[a])
+                    theirs[source[a]].add(target[b])
+    only = {b: next(iter(some)) for b, some in mine.items() if len(some) == 1}
+    return {b: a for b, a in only.items() if len(theirs[a]) == 1}
+
+
+def whole_layers(layers: Mapping[str, str], source: Sequence[TracedCall]) -> dict[str, str]:
+    """Of paired layers, those that compute something as a whole: layers of a known kind, and those without parts."""
+    around = {source[call.parent].path for call in source if call.parent is not None}
+    kinds = {call.path: call.kind for call in source if call.cls}
+    whole = {path for path, kind in kinds.items() if path and (kind is not None or path not in around)}
+    return {b: a for b, a in layers.items() if b and a in whole}
 
 
 def side_of(calls: Sequence[TracedCall], anchors: Iterable[str]) -> Side:
@@ -80,17 +75,7 @@ def side_of(calls: Sequence[TracedCall], anchors: Iterable[str]) -> Side:
     return Side(calls, frozenset(inner), frozenset(call.parent for call in calls if call.parent is not None))
 
 
-def anchor_paths(layers: dict[str, str], source: Sequence[TracedCall], target: Sequence[TracedCall]) -> dict[str, str]:
-    """Of paired layers, target path → source path of those that compute something as a whole."""
-    sides = []
-    for calls in (source, target):
-        around = {calls[call.parent].path for call in calls if call.parent is not None}
-        kinds = {call.path: call.kind for call in calls}
-        sides.append({path for path, kind in kinds.items() if path and (kind is not None or path not in around)})
-    return {b: a for b, a in layers.items() if a in sides[0] and b in sides[1]}
-
-
-def sure_pairs(anchors: dict[str, str], source: Side, target: Side) -> dict[int, int]:
+def sure_pairs(anchors: Mapping[str, str], source: Side, target: Side) -> dict[int, int]:
     """Target call → source call of these layers, the n-th with the n-th."""
     known = {
         (call.path, call.nth): call.number for call in source.calls if call.cls and call.number not in source.inner

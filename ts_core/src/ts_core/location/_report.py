@@ -140,7 +140,7 @@ def _headline(finding: Finding) -> str:
     after = f"after {_names(*finding.after)} " if finding.after else ""
     if finding.direction != "forward":
         return f"between {names}{nth} and the loss: the gradient of its output is the first that differs"
-    side = "output" if not finding.target or finding.call < 0 else "input"
+    side = "output" if finding.output else "input"
     return f"between: {after}all agrees, the {side} of {names}{nth} does not"
 
 

@@ -148,6 +148,10 @@ class Trace(LazyTensors):
             return np.asarray(self._parameters[name.removeprefix(PARAMETER)])
         return self._arrays.get(name)
 
+    def shapes(self) -> dict[int, list[tuple[int, ...]]]:
+        """Number of a call → the shapes of its outputs."""
+        return {call.number: [self.index[slot].shape for _, slot in call.outputs] for call in self.calls}
+
     def shares(self, other: Trace) -> bool:
         """Whether two runs keep their arrays in one store, so that an array of both has one name."""
         return self._arrays is other._arrays
