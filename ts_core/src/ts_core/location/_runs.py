@@ -50,13 +50,30 @@ class Run:
         """The arrays that came out of a call."""
         return [self.trace.read(slot) for _, slot in call.outputs]
 
-    def layer(self, call: TracedCall, inputs: Sequence[Array], *, double: bool = False, seed: int | None = None,
-              loss: Callable[[Any], Any] | None = None) -> Ran | None:  # fmt: skip
-        """Run the layer of a call by itself on these arrays; None when it cannot be run."""
+    def layer(
+        self,
+        call: TracedCall,
+        inputs: Sequence[Array],
+        *,
+        double: bool = False,
+        seed: int | None = None,
+        loss: Callable[[Any], Any] | None = None,
+        told: Mapping[str, object] | None = None,
+    ) -> Ran | None:
+        """Run the layer of a call by itself; None when it cannot be run.
+
+        Args:
+            call: of the layer.
+            inputs: arrays in place of those that went in.
+            double: run a copy of it in float64.
+            seed: of the random generators.
+            loss: differentiate this of its output.
+            told: attributes to set to other values, of the copy in float64.
+        """
         layer = self.layers.get(call.path)
         if double and layer is not None:
             if call.path not in self._doubles:
-                self._doubles = {call.path: _in_double(layer)}
+                self._doubles = {call.path: _in_double(layer)}  # one at a time: each is as large as its weights
             layer = self._doubles[call.path]
         if layer is None:
             return None
@@ -65,10 +82,14 @@ class Run:
             (call.args, dict(call.kwargs)), lambda _, leaf: next(wanted, None) if isinstance(leaf, Slot) else leaf
         )
         observer = _Alone(seed)
+        before = {name: getattr(layer, name) for name in told or {}}
         try:
+            _tell(layer, told or {})
             return Ran(observer, observe(layer, Inputs(args, kwargs), observer, training=None, loss=loss))
-        except Exception:
+        except Exception:  # then it cannot tell, which is no fault of the networks
             return None
+        finally:
+            _tell(layer, before)
 
     def parts(
         self,
@@ -201,6 +222,11 @@ class Parts:
         """What came out of it."""
         call = self.called.get(key)
         return None if call is None else [self._store.get(slot) for _, slot in call.outputs]
+
+
+def _tell(layer: object, told: Mapping[str, object]) -> None:
+    for name, value in told.items():
+        setattr(layer, name, value)
 
 
 def _in_double(layer: object) -> object | None:
