@@ -100,7 +100,8 @@ def in_double(layer: object) -> object | None:
     for _, cell in double.cells_and_names():
         for hooks in (cell._forward_hook, cell._forward_pre_hook):
             hooks.clear()
-    return double
+    copied: object = double
+    return copied
 
 
 class _Run:
@@ -192,7 +193,8 @@ class _Run:
         def hook(gradient: mindspore.Tensor) -> mindspore.Tensor:
             answer = self._calls.gradient(call, side, place, gradient)
             if isinstance(answer, np.ndarray):
-                return tensor_from_numpy(answer, "mindspore").astype(gradient.dtype)
+                made: Any = tensor_from_numpy(answer, "mindspore")
+                return made.astype(gradient.dtype)
             return gradient
 
         return hook

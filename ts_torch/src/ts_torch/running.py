@@ -75,7 +75,8 @@ def in_double(layer: object) -> object | None:
     for module in double.modules():
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
-    return double
+    copied: object = double
+    return copied
 
 
 class _Run:

@@ -112,14 +112,11 @@ def _told(
             return function(self, *args, **kwargs)
         call, instead = calls.enter(layer, *_values((args, kwargs)))
         try:
-            taps = tap(call, "inputs", args), tap(call, "inputs", kwargs)
+            taps: Any = tap(call, "inputs", args), tap(call, "inputs", kwargs)
             if isinstance(instead, NewInputs):
                 given = zip(taps, (instead.args, dict(instead.kwargs)), strict=True)
                 taps, instead = tuple(replaced(old, new, _answered, call) for old, new in given), None
-            if instead is not None:
-                output = mapped(instead, _made)
-            else:
-                output = function(self, *taps[0], **taps[1])
+            output = function(self, *taps[0], **taps[1]) if instead is None else mapped(instead, _made)
         except Exception:
             calls.leave(layer, None)
             raise

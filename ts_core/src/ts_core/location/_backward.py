@@ -95,8 +95,20 @@ class Backward:
                     self._bad.add(each)
                     found.append(self._judged[each])  # type: ignore[arg-type]
             if not bad:
-                found.append(one)
+                found.append(dataclasses.replace(one, pair=self._innermost(number)))
         return found
+
+    def _innermost(self, number: int) -> Pair:
+        """The pair inside a container whose output it returns as it is, if there is one, else its own."""
+        pair = self._pair(number)
+        outputs = [slot for _, slot in pair[0].outputs]
+        inner = [
+            n
+            for n in self._pairs
+            if _inside(self._target.calls[n], pair[1], self._target.calls)
+            and [slot for _, slot in self._pair(n)[0].outputs] == outputs
+        ]
+        return self._pair(max(inner)) if inner else pair
 
     def _pair(self, number: int) -> Pair:
         return self._source.calls[self._pairs[number]], self._target.calls[number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import linecache
 
 from ts_core.running import Line, TracedCall
@@ -9,18 +10,17 @@ from ts_core.running import Line, TracedCall
 _MOST = 12  # lines of one gap
 
 
-def lines_between(
-    before: TracedCall | None, at: TracedCall | None, parent: TracedCall | None = None
-) -> tuple[Line, ...]:
-    """From the line that makes one call to the line that makes the next, where both stand in one function."""
-    begin, end = (call.line if call is not None else None for call in (before, at))
-    if end is None:
-        return () if begin is None else _from(begin, begin.number + _MOST // 2)
-    if begin is None or (begin.file, begin.function) != (end.file, end.function):
-        return _from(end, end.number)
-    if begin.number > end.number:
-        begin, end = end, begin
-    return _from(begin, min(end.number, begin.number + _MOST))
+def lines_between(before: TracedCall | None, at: TracedCall | None) -> tuple[Line, ...]:
+    """From the line that makes one call to the line that makes the next, in the innermost function that makes both."""
+    sides = [() if call is None else call.callers for call in (before, at)]
+    for begin in sides[0]:
+        for end in sides[1]:
+            if (begin.file, begin.function) == (end.file, end.function):
+                first, last = sorted((begin.number, end.number))
+                return _from(dataclasses.replace(begin, number=first), min(last, first + _MOST))
+    if sides[1]:
+        return _from(sides[1][0], sides[1][0].number)
+    return _from(sides[0][0], sides[0][0].number + _MOST // 2) if sides[0] else ()
 
 
 def _from(begin: Line, last: int) -> tuple[Line, ...]:

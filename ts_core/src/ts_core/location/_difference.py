@@ -88,7 +88,8 @@ def _unit(dtype: np.dtype[Any]) -> float:
         return float(np.finfo(dtype).eps)
     import ml_dtypes
 
-    return float(ml_dtypes.finfo(dtype).eps)
+    told: Any = ml_dtypes.finfo
+    return float(told(dtype).eps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ts_core.location._relations import relation
 from ts_core.location._runs import Run
 from ts_core.running import TracedCall
 
+_PLAIN = (bool, int, float, str, tuple)
 _EXPLAINS = 10.0  # a setting explains a difference if this part of it at most is left
 
 
@@ -83,7 +84,9 @@ def _tried(found: SettingFound, pair: Pair, runs: tuple[Run, Run], outputs: Arra
     """Whether the source's layer with the target's setting computes what the target's does; None: it was not tried."""
     layer = runs[0].layers.get(pair[0].path)
     spelled = None if layer is None else (settings(layer) or {}).get(found.setting)
-    if spelled is None or spelled.raw != spelled.value or not spelled.spelled.isidentifier():
+    if spelled is None or not isinstance(spelled.raw, _PLAIN) or not spelled.spelled.isidentifier():
+        return None
+    if spelled.raw != spelled.value:  # it is spelled otherwise than it is meant
         return None
     changed = runs[0].layer(pair[0], runs[0].inputs(pair[0]), double=True, told={spelled.spelled: found.theirs})
     if changed is None:

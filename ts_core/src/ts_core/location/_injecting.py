@@ -66,7 +66,8 @@ class Injecting(Recorder):
             partner = self._source.calls[self._pairs[call.number]]
         if partner is None:
             return None
-        return instead_of(self.calls[call.number].output, partner.output, self._source, self._store.get)
+        answer: object = instead_of(self.calls[call.number].output, partner.output, self._source, self._store.get)
+        return answer
 
     def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
         """Note a gradient; the source's goes on, where an output of a sure pair has one."""

@@ -48,7 +48,7 @@ class Finding:
         target: path in the target.
         after: for ``"between"`` the paths of the last pair before it that agrees.
         call: which call of the layer it is, from 0.
-        output: for ``"between"`` whether it is the output of the network, or of a container, that is the first to differ.
+        output: for ``"between"`` whether an output (of the network, of a container) is the first to differ.
         metrics: how far the target is from the source.
         noise: what rounding explains of it; None where that was not measured.
         ratio: how many times the noise it is.

@@ -15,6 +15,8 @@ from difflib import SequenceMatcher
 from ts_core.mapping import WeightMap
 from ts_core.running import TracedCall
 
+Shapes = Mapping[int, object]
+
 # What speaks for two calls being the same.
 _SAME_PATH, _SAME_KIND, _NEAR_NAME, _ENOUGH = 4, 3, 2, 3
 
@@ -89,9 +91,7 @@ def sure_pairs(anchors: Mapping[str, str], source: Side, target: Side) -> dict[i
     return found
 
 
-def likely_pairs(
-    sure: dict[int, int], source: Side, target: Side, shapes: tuple[dict[int, object], dict[int, object]]
-) -> dict[int, int]:
+def likely_pairs(sure: dict[int, int], source: Side, target: Side, shapes: tuple[Shapes, Shapes]) -> dict[int, int]:
     """Target call → source call of the others: probes by name, containers by what is in them, leaves in between.
 
     Args:
@@ -158,7 +158,7 @@ def _containers(found: dict[int, int], sure: dict[int, int], source: Side, targe
 
 
 def _aligned(
-    source: Sequence[TracedCall], target: Sequence[TracedCall], shapes: tuple[dict[int, object], dict[int, object]]
+    source: Sequence[TracedCall], target: Sequence[TracedCall], shapes: tuple[Shapes, Shapes]
 ) -> list[tuple[TracedCall, TracedCall]]:
     """The best alignment of two short sequences, in order."""
     n, m = len(source), len(target)
@@ -179,13 +179,13 @@ def _aligned(
     return pairs
 
 
-def _score(a: TracedCall, b: TracedCall, shapes: tuple[dict[int, object], dict[int, object]]) -> float:
+def _score(a: TracedCall, b: TracedCall, shapes: tuple[Shapes, Shapes]) -> float:
     """What speaks for two calls being the same; 0 when too little does."""
     names = [call.path.rpartition(".")[2].lower() for call in (a, b)]
     score = 0.0
     if a.kind is not None and a.kind == b.kind:
         score += _SAME_KIND
-    score += _SAME_PATH if a.path == b.path else _NEAR_NAME * SequenceMatcher(None, *names).ratio()
+    score += _SAME_PATH if a.path == b.path else _NEAR_NAME * SequenceMatcher(None, names[0], names[1]).ratio()
     if score >= _ENOUGH and shapes[0].get(a.number) == shapes[1].get(b.number):
         score += 1
     return score if score >= _ENOUGH else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from itertools import permutations
 from typing import Any
@@ -155,11 +156,10 @@ def _parts(a: Array, b: Array, fits: Fits) -> str | None:
             continue
         kinds = sorted({float(f"{factor:.4g}") for factor in factors})
         if 1 < len(kinds) <= 3:
-            parts = ", ".join(
-                f"× {_number(kind) if kind else 0} at {_ranges(np.flatnonzero(np.abs(factors - kind) <= 1e-3 * max(abs(kind), 1e-3)))}"
-                for kind in kinds
-                if abs(kind - 1) > 1e-3
-            )
+            changed = [kind for kind in kinds if abs(kind - 1) > 1e-3]
+            near = [np.abs(factors - kind) <= 1e-3 * max(abs(kind), 1e-3) for kind in changed]
+            told = zip(changed, map(np.flatnonzero, near), strict=True)
+            parts = ", ".join(f"× {_number(kind) if kind else 0} at {_ranges(places)}" for kind, places in told)
             return f"a part of axis {axis} is a multiple: {parts}"
         if a.size > a.shape[axis] and len(kinds) > 3:
             return f"each place along axis {axis} is a multiple of its own, as a scale does"
@@ -173,10 +173,17 @@ def _ranges(places: Array) -> str:
 
 
 def _erf(x: Array) -> Array:
-    """Abramowitz and Stegun 7.1.26 is too coarse here: a continued series, from math."""
+    """NumPy has none."""
     from math import erf
 
-    return np.vectorize(erf, otypes=[np.float64])(x)
+    return np.asarray(np.vectorize(erf, otypes=[np.float64])(x))
+
+
+def _softmax(x: Array, axis: int) -> Array:
+    if not -x.ndim <= axis < x.ndim:
+        return x
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return np.asarray(e / e.sum(axis, keepdims=True))
 
 
 ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
@@ -200,16 +207,9 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "mish": lambda x: x * np.tanh(np.logaddexp(x, 0)),
     "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
     "softsign": lambda x: x / (1 + np.abs(x)),
-    **{f"softmax (axis {axis})": (lambda x, axis=axis: _softmax(x, axis)) for axis in (-1, 0, 1, -2)},
+    **{f"softmax (axis {axis})": functools.partial(_softmax, axis=axis) for axis in (-1, 0, 1, -2)},
     "log_softmax": lambda x: np.log(_softmax(x, -1)),
 }
-
-
-def _softmax(x: Array, axis: int) -> Array:
-    if not -x.ndim <= axis < x.ndim:
-        return x
-    e = np.exp(x - x.max(axis, keepdims=True))
-    return np.asarray(e / e.sum(axis, keepdims=True))
 
 
 def _activated(a: Array, b: Array, fits: Fits) -> str | None:
@@ -244,7 +244,7 @@ def _arranged(a: Array, b: Array, fits: Fits) -> str | None:
             if swapped is not None:
                 return swapped
     if fits(np.sort(a, axis=None), np.sort(b, axis=None)):
-        return "the same numbers in another order: a permutation of elements (a reshape without its transpose, or the reverse)"
+        return "the same numbers in another order: a permutation (a reshape without its transpose?)"
     for axis in range(min(a.ndim, b.ndim)):
         if a.shape[: axis + 1] == b.shape[: axis + 1]:
             flat = a.reshape(*a.shape[: axis + 1], -1), b.reshape(*b.shape[: axis + 1], -1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ts_core.location._difference import Difference
@@ -96,7 +96,8 @@ class LocateReport(Tabular[Row]):
 def _ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The first of each cause, then the others."""
     seen: set[object] = set()
-    first, later = [], []
+    first: list[Finding] = []
+    later: list[Finding] = []
     for finding in findings:
         (later if finding.cause in seen else first).append(finding)
         seen.add(finding.cause)
@@ -156,7 +157,7 @@ def _size(finding: Finding) -> str:
 def _source_code(name: str, lines: Sequence[Line]) -> Iterator[str]:
     if not lines:
         return
-    yield f"   {name}: {os.path.basename(lines[0].file)}, {lines[0].function}"
+    yield f"   {name}: {Path(lines[0].file).name}, {lines[0].function}"
     for line in lines[:_LINES]:
         yield f"     {line.number:5d} | {line.text}"
 

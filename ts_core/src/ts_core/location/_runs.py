@@ -231,9 +231,10 @@ def _tell(layer: object, told: Mapping[str, object]) -> None:
 
 def _in_double(layer: object) -> object | None:
     try:
-        return registry().first("in_double", layer, layer=layer)
-    except Exception:
+        copied: object | None = registry().first("in_double", layer, layer=layer)
+    except Exception:  # what cannot be copied is not run in double
         return None
+    return copied
 
 
 def _floats(array: Array) -> Array:

@@ -24,7 +24,7 @@ Owner = tuple[str, str | None, Any]  # the path of a layer, its kind, the role o
 
 
 def side(given: object, name: str) -> object:
-    """A network, or a trace. Raises ArgumentTypeError for anything else, CheckpointError for a file that is no trace."""
+    """A network, or a trace. Raises ArgumentTypeError, and CheckpointError for a file that is none."""
     if isinstance(given, Trace):
         return given
     if isinstance(given, str | os.PathLike):

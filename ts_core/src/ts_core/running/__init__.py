@@ -4,7 +4,7 @@ from ts_core.running._execution import run
 from ts_core.running._recording import (
     Recorder,
     array_of,
-    calling_line,
+    calling_lines,
     framework_packages,
     mode_of,
     seeded,
@@ -26,7 +26,7 @@ __all__ = [
     "array_of",
     "as_bytes",
     "as_inputs",
-    "calling_line",
+    "calling_lines",
     "framework_packages",
     "mode_of",
     "observe",

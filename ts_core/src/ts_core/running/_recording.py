@@ -30,6 +30,7 @@ from ts_core.running._trace import GRADIENT, Line, Numbering, Slot, Trace, Trace
 from ts_core.running._tracing import observe
 
 _OWN = __name__.partition(".")[0]
+_CALLERS = 3
 
 
 def trace(
@@ -138,7 +139,7 @@ class Recorder:
                 mode_of(layer),
                 given[0],
                 given[1],
-                line=calling_line(self._frameworks),
+                callers=calling_lines(self._frameworks),
             )
         )
         if layer is not None and call.path not in self._settings:
@@ -154,10 +155,11 @@ class Recorder:
         self.calls[call.number] = dataclasses.replace(noted, output=kept)
         return None
 
-    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
+    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
         """Keep a gradient."""
         name = self._side + slot_name(call.path, self.calls[call.number].nth, side, place) + ":gradient"
         self._gradients.setdefault(call.number, {})[side, place] = Slot(self._store.put(name, to_numpy(gradient)))
+        return None
 
     def keep_backward(self, traced: Traced) -> None:
         """Keep the loss, and the gradients of parameters, which come by path. Raises ArgumentError for no scalar."""
@@ -237,18 +239,16 @@ def framework_packages(net: object) -> frozenset[str]:
     return frozenset(roots) | {_OWN, f"ts_{name}", "contextlib", "functools"}
 
 
-def calling_line(frameworks: frozenset[str]) -> Line | None:
-    """The line of the nearest caller whose code is neither a framework's nor ours."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
+def calling_lines(frameworks: frozenset[str]) -> tuple[Line, ...]:
+    """The lines of the nearest callers whose code is neither a framework's nor ours, the innermost first."""
+    found: list[Line] = []
+    frame = sys._getframe(1).f_back
+    while frame is not None and len(found) < _CALLERS:
+        module, code = str(frame.f_globals.get("__name__", "")), frame.f_code
+        if module.startswith("_pytest") or code.co_name == "<module>":
+            break
         if module.partition(".")[0] not in frameworks:
-            if module.startswith("_pytest") or frame.f_code.co_name == "<module>":
-                return None
-            code = frame.f_code
             text = linecache.getline(code.co_filename, frame.f_lineno).strip()
-            return Line(code.co_filename, frame.f_lineno, code.co_name, text)
-        if frame.f_back is None:
-            return None
+            found.append(Line(code.co_filename, frame.f_lineno, code.co_name, text))
         frame = frame.f_back
-    return None
+    return tuple(found)

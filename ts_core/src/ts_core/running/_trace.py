@@ -65,7 +65,7 @@ class TracedCall:
         args: its inputs: nested values with a :class:`Slot` for each array.
         kwargs: those by keyword.
         output: what it returned, the same way.
-        line: from where it was called; None when that is code of a framework alone.
+        callers: the lines from which it was called, the innermost first; not those in code of a framework.
         gradients: side and place → the slot of the gradient.
     """
 
@@ -79,7 +79,7 @@ class TracedCall:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     output: Any = None
-    line: Line | None = None
+    callers: tuple[Line, ...] = ()
     gradients: Mapping[tuple[str, Place], Slot] = field(default_factory=dict)
 
     @property
@@ -256,16 +256,16 @@ def _call_as_json(call: TracedCall) -> dict[str, Any]:
         "args": _encoded(call.args),
         "kwargs": _encoded(dict(call.kwargs)),
         "output": _encoded(call.output),
-        "line": asdict(call.line) if call.line else None,
+        "callers": [asdict(line) for line in call.callers],
         "gradients": [[side, list(place), slot] for (side, place), slot in call.gradients.items()],
     }
 
 
 def _call_from_json(given: dict[str, Any]) -> TracedCall:
-    line = given.pop("line")
+    callers = tuple(Line(**line) for line in given.pop("callers"))
     gradients = {(side, tuple(place)): Slot(slot) for side, place, slot in given.pop("gradients")}
     nested = {name: _decoded(given.pop(name)) for name in ("args", "kwargs", "output")}
-    return TracedCall(**given, **nested, line=Line(**line) if line else None, gradients=gradients)
+    return TracedCall(**given, **nested, callers=callers, gradients=gradients)
 
 
 def _encoded(value: Any) -> Any:
