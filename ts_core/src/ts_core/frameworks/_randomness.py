@@ -31,10 +31,14 @@ def fix_random(seed: int = 16) -> None:
     seed_generators(seed, deterministic=True)
 
 
-def seed_generators(seed: int, deterministic: bool = False) -> None:
-    """Seed Python, NumPy and every framework that is imported; see :func:`fix_random`."""
+def seed_generators(seed: int, deterministic: bool = False, net: object = None) -> None:
+    """Seed Python, NumPy and every framework that is imported, or that of a network alone; see :func:`fix_random`."""
     from ts_core.frameworks._registry import registry
 
     random.seed(seed)
     np.random.seed(seed)
-    registry().all("seed", seed=seed, deterministic=deterministic)
+    if net is None:
+        registry().all("seed", seed=seed, deterministic=deterministic)
+    else:
+        plugin, _ = registry().first_with_plugin("iter_layers", net, net=net)
+        registry().ask(plugin, "seed", seed=seed, deterministic=deterministic)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.location._arrays import furthest, side_by_side
+from ts_core.location._arrays import furthest
 from ts_core.location._gaps import Faulty, Gaps, own_output
-from ts_core.location._judging import SEEDS, Arrays, Found, Judge, Judged, Pair
+from ts_core.location._judging import Arrays, Found, Judge, Judged, Pair
 from ts_core.location._nouns import BETWEEN, LAYER
 from ts_core.location._runs import Run
 
@@ -33,6 +33,7 @@ class Forward:
         judged: every sure pair, by the number of the target's call.
         found: what was found, in the order of execution.
         random: paths in the target of what is random.
+        blind: paths of layers before which the code in between is random.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Forward:
         self._judge = Judge(source, target, tolerance)
         self._gaps = Gaps(self._judge, self.judged, self._likely)
         self.random = self._judge.random
+        self.blind: set[str] = set()
         self.found: list[Found] = []
         self._search()
         place = {event: i for i, event in enumerate(self._events())}
@@ -64,6 +66,10 @@ class Forward:
         layers = self._layers_that_differ()
         if not ends and not layers:
             return
+        if ends:
+            self._gaps.find_random()
+            self.random += [self._target.calls[number].path for number in sorted(self._gaps.random)]
+            self.blind = {self._target.calls[number].path for number in self._gaps.blind}
         self._gaps.measure()
         faulty = self._gaps.faulty()
         if layers:
@@ -131,8 +137,6 @@ class Forward:
             first = min(faulty, key=_late)
             self._keep(first, self._parted(gaps.pair(first), "inputs" if first else "outputs", *faulty[first]))
             return
-        if self._random_between(faulty):
-            return
         ignored: set[Event] = set()
         for _ in range(_ROUNDS):
             found = self._first(faulty, ignored)
@@ -183,6 +187,8 @@ class Forward:
         """The first event that differs: a layer by itself, or where one begins or ends."""
         for number, side in self._events():
             if (number, side) in ignored:
+                continue
+            if number in self._gaps.random:
                 continue
             pair = self._gaps.pair(number)
             if number in self.judged or not number:
@@ -237,28 +243,6 @@ class Forward:
     def _event(self, number: int, side: str) -> Iterator[Event]:
         if number in self._likely or number in self.judged or (not number and side == "outputs"):
             yield number, side
-
-    def _random_between(self, faulty: Faulty) -> bool:
-        """Put the source's values in where the target is random; whether nothing is left to explain then."""
-        one, two = (self._gaps.again(seed=seed) for seed in SEEDS)
-        if one is None or two is None:
-            return False
-        for number in sorted(self._likely):
-            call = self._target.calls[number]
-            key = call.path, call.nth
-            sides = [(one.outputs(key), two.outputs(key)), (one.inputs(key), two.inputs(key))]
-            if any(a is None or b is None for a, b in sides):
-                continue
-            got, given = (side_by_side(a or [], b or []) for a, b in sides)
-            if self._judge.differ(got) and not self._judge.differ(given):
-                self.random.append(call.path)
-                self._gaps.extra[number] = self._gaps.right_output(number)
-        if not self.random:
-            return False
-        self._gaps.parts = self._gaps.parts[0], self._gaps.again()
-        faulty.clear()
-        faulty.update(self._gaps.faulty())
-        return not faulty
 
 
 def _better(now: Faulty, before: Faulty) -> bool:

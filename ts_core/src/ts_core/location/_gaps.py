@@ -5,6 +5,7 @@ On both sides and in float64, so that what is left of a difference is none of ro
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,9 @@ from ts_core.contract.tracing import NewInputs, mapped
 from ts_core.location._arrays import furthest, side_by_side
 from ts_core.location._difference import Difference
 from ts_core.location._injecting import instead_of
-from ts_core.location._judging import Arrays, Found, Judge, Judged, Pair, assumed, summed
+from ts_core.location._judging import SEEDS, Arrays, Found, Judge, Judged, Pair, assumed, summed
 from ts_core.location._runs import Answer, Key, Parts, Run
-from ts_core.running import Slot
+from ts_core.running import Slot, TracedCall
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Faulty = dict[int, tuple[Difference, tuple[Array, Array]]]
@@ -33,6 +34,8 @@ class Gaps:
     Attributes:
         own: sure calls of the target that stay as they are → their nested outputs.
         extra: likely calls → nested outputs that are put in.
+        random: likely calls that are random: the source's values go on in their place, on both sides.
+        blind: sure calls (0: the network's output) whose inputs are random, so that nothing can be said of them.
         given: likely calls → inputs that are put in.
         noise: of the inputs of sure calls; 0: of the network's output.
         parts: the last runs, of the source and of the target.
@@ -44,6 +47,8 @@ class Gaps:
         self.around = {call.parent for call in self._target.calls if call.parent is not None}
         self.own: dict[int, Any] = {}
         self.extra: dict[int, Any] = {}
+        self.random: set[int] = set()
+        self.blind: set[int] = set()
         self.given: dict[int, NewInputs] = {}
         self.noise: dict[int, Difference | None] = {}
         self.double = False
@@ -80,6 +85,10 @@ class Gaps:
                 instead[call.path, call.nth] = lambda call=call: run.trace.value(call.output)  # type: ignore[misc]
             else:
                 instead[call.path, call.nth] = self._answer(number, {**self.own, **(own or {})})
+        for number in self.random:
+            call = self.pair(number)[0 if run is self._source else 1]
+            right = functools.partial(self.right_output, number)
+            instead[call.path, call.nth] = (lambda c=call: run.trace.value(c.output)) if run is self._source else right  # type: ignore[misc]
         if run is self._target:
             for number, value in self.extra.items():
                 call = run.calls[number]
@@ -89,6 +98,25 @@ class Gaps:
 
     def _answer(self, number: int, own: Mapping[int, Any]) -> Answer:
         return (lambda: own[number]) if number in own else (lambda: self.right_output(number))
+
+    def find_random(self) -> None:
+        """Learn what is random on either side, from runs with other random numbers."""
+        for i, run in enumerate((self._source, self._target)):
+            one, two = (self._run(run, seed=seed) for seed in SEEDS)
+            if one is None or two is None:
+                continue
+
+            def differ(call: TracedCall, side: str, one: Parts = one, two: Parts = two) -> bool:
+                found = [getattr(parts, side)((call.path, call.nth)) for parts in (one, two)]
+                return None not in found and self._judge.differ(side_by_side(*found))
+
+            for number in self._likely:
+                call = self.pair(number)[i]
+                if number not in self.around and differ(call, "outputs") and not differ(call, "inputs"):
+                    self.random.add(number)
+            if not self.random:
+                ends = [n for n in self._judged if differ(self.pair(n)[i], "inputs")]
+                self.blind.update(ends, [0] if differ(self.pair(0)[i], "outputs") else [])
 
     def right_output(self, number: int) -> Any:
         """What a call of the target should return: the source's arrays, and its own where the source has none."""
@@ -122,7 +150,7 @@ class Gaps:
     def faulty(self, parts: Parts | None = None) -> Faulty:
         """Sure calls whose inputs differ by more than noise, and how far; 0 for the output of the network."""
         found: Faulty = {}
-        for number in [*self._judged, 0]:
+        for number in [n for n in (*self._judged, 0) if n not in self.blind]:
             side = "inputs" if number else "outputs"
             if (parts or self.parts[1]) is None:  # it cannot be run in parts: what the whole run showed
                 pairs: Arrays | None = self._judge.pairs(self.pair(number), side)

@@ -68,7 +68,7 @@ def _setting_hint(found: SettingFound, pair: Pair, runs: tuple[Run, Run], output
     if found.setting == "kind":
         text = f"another kind of layer: {ours} in the source, {theirs} in the target (another activation or operation)"
         return Hint(text, None, found.ours, found.theirs, LIKELY)
-    at = f" (it matters for sizes {found.sizes})" if found.sizes else ""
+    at = f" (it shows at {found.sizes})" if found.sizes else ""
     text = f"{found.setting} is {ours} in the source and {theirs} in the target{at}"
     certainty = GUESS if found.when == TRAINING and not pair[1].training else LIKELY
     tried = _tried(found, pair, runs, outputs) if certainty == LIKELY and outputs else None

@@ -60,12 +60,12 @@ class Injecting(Recorder):
 
     def leave(self, call: Call, output: object) -> object | None:
         """Note what it returns; the source's value goes on."""
-        super().leave(call, output)
+        kept = super().leave(call, output)
         partner = self.partners.get(call.number)
         if partner is None and self._pairs and call.number in self._pairs:
             partner = self._source.calls[self._pairs[call.number]]
         if partner is None:
-            return None
+            return kept
         answer: object = instead_of(self.calls[call.number].output, partner.output, self._source, self._store.get)
         return answer
 

@@ -81,7 +81,7 @@ class Run:
         args, kwargs = mapped(
             (call.args, dict(call.kwargs)), lambda _, leaf: next(wanted, None) if isinstance(leaf, Slot) else leaf
         )
-        observer = _Alone(seed)
+        observer = _Alone(layer, seed)
         before = {name: getattr(layer, name) for name in told or {}}
         try:
             _tell(layer, told or {})
@@ -144,15 +144,15 @@ class Ran:
 class _Alone:
     """Keeps what the outermost call returns, and the gradients of its inputs."""
 
-    def __init__(self, seed: int | None) -> None:
-        self._seed = seed
+    def __init__(self, layer: object, seed: int | None) -> None:
+        self._layer, self._seed = layer, seed
         self.outputs: list[Array] = []
         self.gradients: dict[Place, Array] = {}
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Nothing is kept."""
         if call.number == 0 and self._seed is not None:
-            seed_generators(self._seed)
+            seed_generators(self._seed, net=self._layer)
 
     def leave(self, call: Call, output: object) -> None:
         """Keep it."""
@@ -185,7 +185,7 @@ class _Skipping(Recorder):
         self.open: list[int] = []
         self.parents: set[int | None] = set()
         if seed is not None:
-            self.begin = lambda: seed_generators(seed)
+            self.begin = lambda net: seed_generators(seed, net=net)
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """Note a call, and answer for it."""

@@ -56,7 +56,7 @@ class Search:
     tolerance: tuple[float, float] | None
     memory: int
     store: Store
-    begin: Callable[[], None]
+    begin: Callable[[object], None]
     seed: int | None
 
     def report(self) -> LocateReport:
@@ -110,6 +110,9 @@ class Search:
         if forward.random:
             names = ", ".join(dict.fromkeys(forward.random))
             self.notes.append(f"random, so the source's values went on in its place, and it was not compared: {names}")
+        if forward.blind:
+            names = ", ".join(sorted(path or "the output of the network" for path in forward.blind))
+            self.notes.append(f"the code between layers is random, and nothing can be said of what goes into: {names}")
         if alive is None:
             self.notes.append("the source is a trace: its noise is not measured but assumed to be that of the target")
         return found, [row(each) for _, each in sorted(forward.judged.items())]

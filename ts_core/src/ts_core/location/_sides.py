@@ -49,9 +49,11 @@ def losses(given: Any, nets: list[object]) -> list[Loss | None]:
     return functions
 
 
-def recorded(net: object, inputs: object, recorder: Recorder, loss: Loss | None, begin: Callable[[], None]) -> Traced:
+def recorded(
+    net: object, inputs: object, recorder: Recorder, loss: Loss | None, begin: Callable[[object], None]
+) -> Traced:
     """Run a network with a recorder. Raises RunError, with the layer, for what the network raises."""
-    recorder.begin = begin
+    recorder.begin, recorder.differentiates = begin, loss is not None
     try:
         traced = observe(net, inputs, recorder, training=None, loss=loss)
     except TsError:

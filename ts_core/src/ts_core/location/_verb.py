@@ -79,7 +79,7 @@ def locate(
 
 
 def _run(
-    net: object, inputs: object, loss: Loss | None, store: Store, begin: Callable[[], None], seed: int | None
+    net: object, inputs: object, loss: Loss | None, store: Store, begin: Callable[[object], None], seed: int | None
 ) -> Trace:
     """The run of a network. Raises ArgumentError without inputs."""
     if inputs is None:

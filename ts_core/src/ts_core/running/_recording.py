@@ -71,7 +71,7 @@ def trace(
         raise no_plugin(net)
     recorder = Recorder(net, Store(as_bytes(memory)))
     with seeded(seed) as begin:
-        recorder.begin = begin
+        recorder.begin, recorder.differentiates = begin, loss is not None
         traced = observe(net, inputs, recorder, training=None, loss=loss)
     if loss is not None:
         recorder.keep_backward(traced)
@@ -84,7 +84,7 @@ def trace(
 
 
 class seeded:  # noqa: N801 - a context manager
-    """With Python's and NumPy's random states put back afterwards; it answers what is to be called inside the run.
+    """With Python's and NumPy's random states put back afterwards; it answers what to call in the run of a network.
 
     The frameworks' generators are seeded there, where the plug-in puts them back.
     """
@@ -92,9 +92,9 @@ class seeded:  # noqa: N801 - a context manager
     def __init__(self, seed: int | None) -> None:
         self._seed = seed
 
-    def __enter__(self) -> Callable[[], None]:
+    def __enter__(self) -> Callable[[object], None]:
         self._before = random.getstate(), np.random.get_state()
-        return lambda: None if self._seed is None else seed_generators(self._seed)
+        return lambda net: None if self._seed is None else seed_generators(self._seed, net=net)
 
     def __exit__(self, *_: object) -> None:
         random.setstate(self._before[0])
@@ -103,6 +103,9 @@ class seeded:  # noqa: N801 - a context manager
 
 class Recorder:
     """An observer that keeps everything in a store.
+
+    Where it `differentiates`, every call's output becomes a tensor of its own, so that its gradient is that of what
+    follows the call, also where a call inside returned the same tensor.
 
     Args:
         net: the network that will run.
@@ -118,13 +121,14 @@ class Recorder:
         self._own_gradients: dict[str, Slot] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._frameworks = framework_packages(net)
-        self.begin: Callable[[], None] = lambda: None
+        self.begin: Callable[[object], None] = lambda net: None
+        self.differentiates = False
         self.loss: float | None = None
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """Note a call and keep its inputs."""
         if call.number == 0:
-            self.begin()
+            self.begin(self._net)
         nth = self._numbering.next(call.path)
         given = self._kept(call.path, nth, "inputs", (args, dict(kwargs)))
         layer = call.layer
@@ -153,7 +157,7 @@ class Recorder:
         noted = self.calls[call.number]
         kept = self._kept(call.path, noted.nth, "outputs", output)
         self.calls[call.number] = dataclasses.replace(noted, output=kept)
-        return None
+        return output if self.differentiates else None
 
     def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
         """Keep a gradient."""
