@@ -176,8 +176,8 @@ def test_channels_may_be_last():
     names = {n: n for n in ("fc.weight", "fc.bias")}
     for layer in ("conv1", "conv2"):
         names |= {f"{layer}.{n}": f"{layer}.layer.{n}" for n in ("weight", "bias")}
-    norm = zip(("weight", "bias", "running_mean", "running_var"), ("gamma", "beta", "moving_mean", "moving_variance"))
-    names |= {f"norm.{a}": f"norm.layer.{b}" for a, b in norm}
+    norm = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+    names |= {f"norm.{a}": f"norm.layer.{b}" for a, b in norm.items()}
     weights = ts.weight_map(source, target)
     weights = weights if weights.complete else ts.WeightMap.from_pair(names, {})
     ts.transfer(source, target, weight_map=weights)
