@@ -145,10 +145,12 @@ class _Run:
 
     def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         call, answer = self._calls.enter(cell, args, kwargs)
-        self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
         if isinstance(answer, NewInputs):
             given = (args, answer.args), (dict(kwargs), dict(answer.kwargs))
-            return tuple(replaced(old, new, self._answered, call) for old, new in given)
+            args, kwargs = (replaced(old, new, self._answered, call) for old, new in given)  # type: ignore[assignment]
+        self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            return args, kwargs
         if answer is not None:
             output = mapped(answer, _made)
             undo = self._undo[id(cell)] = contextlib.ExitStack()

@@ -69,7 +69,8 @@ class Observer(Protocol):
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """A call begins, with these inputs.
 
-        :class:`NewInputs` replace them. Any other answer that is not None is what the call returns, arrays nested as
+        :class:`NewInputs` replace them, and gradients with respect to its inputs are told of the new ones, which
+        nothing else uses. Any other answer that is not None is what the call returns, arrays nested as
         its output is to be: the layer and what is in it do not run. `leave` is told of it all the same.
         """
 

@@ -45,7 +45,7 @@ class Injecting(Recorder):
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         """Note a call, and which call of the source it is."""
-        super().enter(call, args, kwargs)
+        kept = super().enter(call, args, kwargs)
         noted = self.calls[call.number]
         if call.parent is not None and (call.parent in self._inner or call.parent in self.partners):
             self._inner.add(call.number)
@@ -56,7 +56,7 @@ class Injecting(Recorder):
                 given = noted.args, dict(noted.kwargs)
                 answer = instead_of(given, (partner.args, dict(partner.kwargs)), self._source, self._store.get)
                 return NewInputs(*answer)
-        return None
+        return kept
 
     def leave(self, call: Call, output: object) -> object | None:
         """Note what it returns; the source's value goes on."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ts_core.contract.tracing import Call, Place, Traced, mapped
+from ts_core.contract.tracing import Call, NewInputs, Place, Traced, mapped
 from ts_core.errors import ArgumentError, NoPluginError
 from ts_core.frameworks import (
     framework_of,
@@ -104,8 +104,8 @@ class seeded:  # noqa: N801 - a context manager
 class Recorder:
     """An observer that keeps everything in a store.
 
-    Where it `differentiates`, every call's output becomes a tensor of its own, so that its gradient is that of what
-    follows the call, also where a call inside returned the same tensor.
+    Where it `differentiates`, inputs and outputs of every call become tensors of their own, so that the gradients are
+    those that the call makes, and of what follows the call, whoever else uses the same tensors.
 
     Args:
         net: the network that will run.
@@ -150,7 +150,7 @@ class Recorder:
             told = settings_of(layer)
             if told:
                 self._settings[call.path] = told
-        return None
+        return NewInputs(args, kwargs) if self.differentiates and layer is not None else None
 
     def leave(self, call: Call, output: object) -> object | None:
         """Keep what a call returns."""

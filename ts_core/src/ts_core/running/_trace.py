@@ -97,7 +97,8 @@ class Trace(LazyTensors):
     """A run of a network: its calls, and every array by name, read when it is asked for.
 
     An array is called ``<path>:<number of the call>:inputs.<place>``, so for ``outputs``, with ``:gradient`` behind it
-    for its gradient; what a layer got from another one as it was has the name of the latter's output. Parameters are
+    for its gradient. Of arrays with the same bits there is one, under the name of the first; the calls know which that
+    is (``trace.calls[3].outputs``), and what the network returned is :attr:`output`. Parameters are
     ``parameters.<name>``, their gradients ``gradients.<name>``.
 
     Attributes:
@@ -165,6 +166,11 @@ class Trace(LazyTensors):
         """What the network was run on."""
         first = self.calls[0]
         return Inputs(self.value(first.args), self.value(dict(first.kwargs)))
+
+    @property
+    def output(self) -> Any:
+        """What the network returned, with arrays."""
+        return self.value(self.calls[0].output)
 
     @property
     def parameters(self) -> dict[str, str]:
