@@ -11,7 +11,7 @@ import numpy as np
 from ts_core.location._difference import Difference, Limit, by_rounding, difference
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_AXES = 6  # beyond these nobody permutes
+_AXES = 5  # beyond these nobody permutes
 
 
 def side_by_side(source: Sequence[Array], target: Sequence[Array]) -> list[tuple[Array, Array]]:
@@ -37,12 +37,10 @@ def oriented(source: Array, target: Array) -> Array:
     """The source's array in the target's layout: with its axes permuted, or the same numbers in another shape."""
     if source.shape == target.shape or source.size != target.size or source.ndim > _AXES:
         return source
-    found = [source]
-    if sorted(source.shape) == sorted(target.shape):
-        moved = (source.transpose(order) for order in permutations(range(source.ndim)))
-        found = [array for array in moved if array.shape == target.shape]
-    if np.prod(source.shape) == np.prod(target.shape):
-        found.append(source.reshape(target.shape))
+    moved = [source.transpose(order) for order in permutations(range(source.ndim))]
+    found = [array for array in moved if array.shape == target.shape]
+    if not found:
+        found = [array.reshape(target.shape) for array in moved]
     return min(found, key=lambda array: difference(array, target).rms)
 
 

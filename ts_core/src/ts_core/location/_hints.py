@@ -73,7 +73,7 @@ def _setting_hint(found: SettingFound, pair: Pair, runs: tuple[Run, Run], output
     certainty = GUESS if found.when == TRAINING and not pair[1].training else LIKELY
     tried = _tried(found, pair, runs, outputs) if certainty == LIKELY and outputs else None
     if tried:
-        text += "; the source's layer with the target's computes what the target does"
+        text += "; tried: with the target's, the source's layer computes the same"
         certainty = CERTAIN
     elif tried is False:
         certainty = GUESS

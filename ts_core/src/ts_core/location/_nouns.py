@@ -78,6 +78,8 @@ class Finding:
     def cause(self) -> object:
         """What findings of the same cause have in common."""
         first = self.hints[0] if self.hints else None
+        if self.where == BETWEEN and all(self.lines):  # of one piece of code
+            return self.direction, *((line.file, line.number) for side in self.lines for line in (side[0], side[-1]))
         if first is None or (first.setting is None and self.where != WEIGHTS):
             return id(self)
         if self.where == WEIGHTS:
