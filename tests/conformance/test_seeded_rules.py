@@ -46,6 +46,12 @@ def every_convolution_is_flat(rule):
     return {"kind": "conv2d"} if rule.kind.startswith("conv") else {}
 
 
+@bug("layer_rules", "test_layer")
+@on_each_rule
+def a_setting_that_no_layer_has(rule):
+    return {"settings": {**rule.settings, "eps": "no_such"}} if "eps" in rule.settings else {}
+
+
 class OneWay(InsertAxis):
     """A layout whose inverse forgets which axis it was."""
 

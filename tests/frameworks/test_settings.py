@@ -463,6 +463,12 @@ def told_apart(ours, theirs) -> dict[str, tuple[object, object]]:
             lambda: mn.LayerNorm((4,), 1, epsilon=1e-5),
             {"normalized_shape": ((4,), "every axis from 1")},
         ),
+        (lambda: tn.LayerNorm((3, 4)), lambda: mn.LayerNorm((3, 4), 1, 1, epsilon=1e-5), {}),
+        (
+            lambda: tn.LayerNorm((3, 4)),
+            lambda: mn.LayerNorm((3, 4), 2, 1, epsilon=1e-5),
+            {"normalized_shape": ((3, 4), (4,))},
+        ),
         (lambda: tn.MaxPool2d(3), lambda: mn.MaxPool2d(3), {"stride": ((3, 3), (1, 1))}),
         (lambda: tn.AvgPool1d(3), lambda: mn.AvgPool1d(3), {"stride": ((3,), (1,))}),
         (lambda: tn.Embedding(5, 4), lambda: mn.Embedding(5, 4), {}),

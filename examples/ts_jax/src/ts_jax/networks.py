@@ -20,7 +20,13 @@ def iter_layers(net: object) -> Iterator[Layer] | None:
     """
     if not is_instance(net, MODULE):
         return None
-    return (Layer(path, node) for path, node in walk(net) if is_instance(node, MODULE))
+    return (Layer(path, node, _training(node)) for path, node in walk(net) if is_instance(node, MODULE))
+
+
+def _training(node: Any) -> bool | None:
+    """Only some layers have a mode: what drops, and what keeps statistics."""
+    evaluates = getattr(node, "deterministic", getattr(node, "use_running_average", None))
+    return None if evaluates is None else not evaluates
 
 
 def walk(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ Nothing is run unless sample inputs are given. Values are compared in the meanin
 
 from ts_core.configuration._description import NetworkSettings, SettingRow, settings
 from ts_core.configuration._meaning import INFERENCE, SOME_SIZES, TRAINING, Difference, differences, shown
+from ts_core.configuration._pairs import Paired, paired
 from ts_core.configuration._report import SettingDifference, SettingsReport
 from ts_core.configuration._verb import compare_settings
 
@@ -15,11 +16,13 @@ __all__ = [
     "TRAINING",
     "Difference",
     "NetworkSettings",
+    "Paired",
     "SettingDifference",
     "SettingRow",
     "SettingsReport",
     "compare_settings",
     "differences",
+    "paired",
     "settings",
     "shown",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from ts_core.contract.dtypes import dtype_name
 from ts_core.contract.layers import KINDS
 from ts_core.contract.nouns import Parameter
 from ts_core.contract.settings import SettingValue
+from ts_core.errors import ArgumentTypeError
 from ts_core.frameworks import ToldLayer, described, framework_of
 from ts_core.reporting import Column, Tabular
 
@@ -140,6 +142,13 @@ def settings(net: object) -> NetworkSettings:
         ArgumentTypeError: it is no network.
         PluginError: its plug-in cannot read a setting as it says.
     """
+    if isinstance(net, str | os.PathLike | Mapping):
+        what = (
+            f"{net} is a path" if isinstance(net, str | os.PathLike) else f"a {type(net).__name__} is tensors by name"
+        )
+        raise ArgumentTypeError(
+            f"not a network: {what}; there are no settings in weights, only in the network that has them: give that one"
+        )
     with uncollected():
         layers, parameters = described(net)
     return NetworkSettings(framework_of(net), type(net).__name__, layers, parameters)

@@ -180,6 +180,8 @@ def _described(one: Mapping[str, Any]) -> Parameter:
     role = one["role"]
     if not isinstance(role, str | None) and not (isinstance(role, list) and all(isinstance(r, str) for r in role)):
         raise TypeError(f"a role is a string or several, not {role!r}")
+    if role == [] or (isinstance(role, list) and one["layout"] is None):
+        raise ValueError(f"the roles {role!r} have no layout that joins them")
     shape = _list(one, "shape")
     if not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
         raise TypeError(f"a shape is a list of sizes, not {shape!r}")

@@ -128,7 +128,7 @@ def _weighed(kind: str, name: str, ours: Settings, theirs: Settings, shape: Shap
     if name in WINDOW_SETTINGS and has_windows(kind):
         return _of_windows(kind, name, ours, theirs, shape)
     if name in ("size", "scale_factor") and kind == "upsample":
-        return Difference(name, mine, yours, False, SOME_SIZES, "sizes that the two do not make equal")
+        return _of_upsampling(name, ours, theirs, shape)
     if name == "recompute_scale_factor":
         return Difference(name, mine, yours, False, SOME_SIZES, "sizes that the factor makes no whole numbers of")
     ranks = [n for n in _RANKS if _axes(name, mine, n) is not None and _axes(name, yours, n) is not None]
@@ -150,6 +150,24 @@ def _of_windows(kind: str, name: str, ours: Settings, theirs: Settings, shape: S
         same = not all(apart_at(kind, ours, changed, shape[-axes:]) for changed in (by_this, by_all))
     when = "" if not alone.ever else INFERENCE if alone.always else SOME_SIZES
     return Difference(name, ours[name], theirs[name], same, when, alone.sizes)
+
+
+def _of_upsampling(name: str, ours: Settings, theirs: Settings, shape: Shape | None) -> Difference:
+    """A size of the output, which may be told by a factor as well."""
+    alike = all((told["size"] is None) == (ours["size"] is None) for told in (ours, theirs))
+    same = shape is not None and len(shape) > 2 and _upsampled(ours, shape[2:]) == _upsampled(theirs, shape[2:])
+    if alike:
+        return Difference(name, ours[name], theirs[name], same, INFERENCE)
+    return Difference(name, ours[name], theirs[name], same, SOME_SIZES, "sizes of which the two make different ones")
+
+
+def _upsampled(told: Settings, sizes: Shape) -> tuple[int, ...]:
+    """The sizes that an upsampling makes of those."""
+    if told["size"] is not None:
+        return told["size"] if isinstance(told["size"], tuple) else (told["size"],) * len(sizes)
+    factor = told["scale_factor"]
+    factors = factor if isinstance(factor, tuple) else (factor,) * len(sizes)
+    return tuple(int(size * one) for size, one in zip(sizes, factors, strict=True))
 
 
 def _axes(name: str, value: Any, rank: int) -> object:

@@ -66,12 +66,12 @@ def _anchors(
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
     ours, theirs = owners(source.parameters, opened[0]), owners(target.parameters, opened[1])
     if weight_map is not None:
-        strange = [name for name in weight_map.names if name not in ours]
-        if len(strange) == len(weight_map.names) and strange:
-            raise SettingsError(
-                f"the weight map belongs to other networks: {source.name} has no parameter {strange[0]!r}, "
-                "nor any other that it starts from"
-            )
+        for side, known, names in ((source, ours, weight_map.by_source), (target, theirs, weight_map.by_target)):
+            if names and not any(name in known for name in names):
+                raise SettingsError(
+                    f"the weight map belongs to other networks: {side.name} has no parameter {next(iter(names))!r}, "
+                    "nor any other of the map"
+                )
         return anchors(weight_map, ours, theirs)
     if not ours or not theirs:
         return {}, []

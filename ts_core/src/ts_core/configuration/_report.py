@@ -14,8 +14,9 @@ from ts_core.configuration._meaning import (
     does_nothing,
     shown,
 )
+from ts_core.contract.layers import KINDS
 from ts_core.contract.settings import SettingValue
-from ts_core.frameworks import title_of
+from ts_core.frameworks import ToldLayer, title_of
 from ts_core.reporting import Column, Table, Tabular
 
 _OUT_OF_SIGHT = "functional calls are out of sight: use ts.locate"
@@ -118,10 +119,9 @@ class SettingsReport(Tabular[SettingDifference]):
 
     @property
     def counts(self) -> dict[str, tuple[int, int]]:
-        """Kind → how many layers of it the source and the target have, without those that do nothing."""
+        """Kind, whatever its dimensions → how many layers of it both have, without those that do nothing."""
         ours, theirs = (
-            Counter(one.kind or one.cls.rpartition(".")[2] for one in told.named if not does_nothing(one))
-            for told in (self.source, self.target)
+            Counter(_family(one) for one in told.named if not does_nothing(one)) for told in (self.source, self.target)
         )
         return {kind: (ours[kind], theirs[kind]) for kind in {**ours, **theirs}}
 
@@ -189,6 +189,11 @@ class SettingsReport(Tabular[SettingDifference]):
             "layers": {kind: list(both) for kind, both in self.counts.items()},
             "unknown": [{"side": side, "path": one.path, "class": one.cls} for side, one in self.unknown],
         }
+
+
+def _family(layer: ToldLayer) -> str:
+    kind = KINDS.get(layer.kind or "")
+    return kind.family if kind is not None else layer.kind or layer.cls.rpartition(".")[2]
 
 
 def _title(told: NetworkSettings, side: str) -> str:

@@ -122,11 +122,9 @@ def _by_layer(
     dtypes = [_dtypes_of(told) for told in (source, target)]
     usual = _floats(source), _floats(target)
     for one, other, how in both:
-        odd = (one.training != source.training) != (other.training != target.training)
-        if odd and None not in (one.training, other.training):
-            yield SettingDifference(
-                one.path, other.path, one.kind or "", MODE, one.training, other.training, False, INFERENCE, how=how
-            )
+        modes = one.training, other.training
+        if None not in modes and modes[0] != modes[1] and modes != (source.training, target.training):
+            yield SettingDifference(one.path, other.path, one.kind or "", MODE, *modes, False, INFERENCE, how=how)
         mine, yours = dtypes[0].get(one.path), dtypes[1].get(other.path)
         if mine and yours and mine != yours and (len(usual[0]) > 1 or len(usual[1]) > 1):
             yield SettingDifference(one.path, other.path, one.kind or "", DTYPE, mine, yours, False, INFERENCE, how=how)

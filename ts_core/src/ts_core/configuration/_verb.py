@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ts_core.configuration import _file
 from ts_core.configuration._description import NetworkSettings, settings
@@ -11,7 +13,7 @@ from ts_core.configuration._pausing import uncollected
 from ts_core.configuration._report import SettingDifference, SettingsReport
 from ts_core.configuration._rows import compared, ordered
 from ts_core.configuration._running import moved, ran
-from ts_core.errors import ArgumentError
+from ts_core.errors import ArgumentError, SettingsError, TsError
 from ts_core.mapping import WeightMap
 from ts_core.running import as_inputs
 
@@ -46,8 +48,10 @@ def compare_settings(
     with uncollected():
         ours, theirs = _described(source), _described(target)
         if sample_inputs is None:
-            pairs = paired(ours, theirs, found)
-            return _report(compared(ours, theirs, pairs), ours, theirs, pairs)
+            files = [str(side) for side in (source, target) if isinstance(side, str | os.PathLike)]
+            with _blaming(files):
+                pairs = paired(ours, theirs, found)
+                return _report(compared(ours, theirs, pairs), ours, theirs, pairs)
     if any(isinstance(side, NetworkSettings | str | os.PathLike) for side in (source, target)):
         raise ArgumentError("sample_inputs needs two networks: a file of settings cannot be run")
     inputs = as_inputs(sample_inputs)
@@ -64,6 +68,22 @@ def _report(
     rows: list[SettingDifference], source: NetworkSettings, target: NetworkSettings, pairs: Paired
 ) -> SettingsReport:
     return SettingsReport(ordered(rows), source, target, len(pairs.found.pairs), pairs.found.code)
+
+
+@contextmanager
+def _blaming(files: Sequence[str]) -> Iterator[None]:
+    """What comes of values in files that no network has is the fault of the files."""
+    try:
+        yield
+    except TsError:
+        raise
+    except Exception as problem:
+        if not files:
+            raise
+        raise SettingsError(
+            f"{' and '.join(files)}: a damaged settings file: it says what cannot be of a layer "
+            f"({type(problem).__name__}: {problem})"
+        ) from problem
 
 
 def _described(side: object) -> NetworkSettings:

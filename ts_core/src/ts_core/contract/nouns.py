@@ -17,7 +17,7 @@ Role = str | tuple[str, ...]
 
 #: The contract between the core and its plug-ins that this module and :mod:`ts_core.contract.hooks` describe. It grows
 #: when a plug-in written for the new one could not work with the old one.
-CONTRACT_VERSION = 3
+CONTRACT_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False, slots=True)

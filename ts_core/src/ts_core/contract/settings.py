@@ -171,8 +171,14 @@ def function_name(axes: int | None, value: Any) -> str:
     return f"{name}_tanh" if getattr(value, "approximate", None) in (True, "tanh") else name
 
 
-def statistics_axes(axes: int | None, shape: Any, begin: int) -> object:
-    """The shape that is normalised together: `shape` from axis `begin` of the *input* on, which counts from the end."""
+def statistics_axes(axes: int | None, shape: Any, begin: int, parameters: int = -1) -> object:
+    """The shape that is normalised together: from axis `begin` of the *input* on, whose last axes have the `shape`.
+
+    Axis `parameters` of the input is where those of the parameters begin, which have the shape: unless it counts from
+    the end, it says how many axes the input has.
+    """
+    if begin >= 0 and parameters >= 0:
+        begin -= parameters + len(as_tuple(axes, shape))
     if begin >= 0:
         return f"every axis from {begin}"
     return as_tuple(axes, shape)[begin:] if -begin <= len(as_tuple(axes, shape)) else f"the last {-begin} axes"

@@ -10,7 +10,7 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.conversion import _report
 from ts_core.conversion._report import ConversionReport, ConversionRow, mapped_rows
 from ts_core.conversion._strictness import refusals, warn
-from ts_core.errors import TsError, WeightMapError
+from ts_core.errors import PluginError, TsError, WeightMapError
 from ts_core.frameworks import load_parameters, parameters
 from ts_core.mapping import WeightMap, match_sources, unmatched_by
 from ts_core.sources import NetworkTensors, borrowed
@@ -75,8 +75,10 @@ def _settings_note(source: LazyTensors, target: NetworkTensors, found: WeightMap
         return
     try:
         report = compare_settings(source.net, target.net, weight_map=found)
-    except TsError as problem:  # the weights have arrived, whatever the layers were told
+    except PluginError as problem:  # the weights have arrived, whatever the layers were told
         yield f"the settings of the two networks could not be compared: {problem}"
+        return
+    except TsError:  # a plug-in may tell of no layers
         return
     differ = [row for row in report.failed if row.source and row.target]
     alone = sum(row.one_sided for row in report.failed)

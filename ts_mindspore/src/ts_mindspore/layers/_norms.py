@@ -40,7 +40,7 @@ _BATCH_NORM3D_SETTINGS: dict[str, Spelling] = {
 }
 _INSTANCE_NORM_SETTINGS = {**_NORM_SETTINGS, "track_running_stats": Always(False)}
 _LAYER_NORM_SETTINGS: dict[str, Spelling] = {
-    "normalized_shape": Spelled("normalized_shape begin_norm_axis", "statistics_axes"),
+    "normalized_shape": Spelled("normalized_shape begin_norm_axis begin_params_axis", "statistics_axes"),
     "eps": "epsilon",
     "elementwise_affine": Always(True),
     "bias": Always(True),

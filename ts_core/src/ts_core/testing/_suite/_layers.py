@@ -11,6 +11,8 @@ import numpy as np
 from ts_core.contract.layers import KINDS
 from ts_core.contract.nouns import LayerRule
 from ts_core.contract.recognition import is_class
+from ts_core.errors import PluginError
+from ts_core.frameworks import settings
 from ts_core.testing._suite._base import Suite
 from ts_core.testing._suite._cases import LayerCase
 from ts_core.testing._suite._promises import as_tuple, promise, same
@@ -77,7 +79,7 @@ class LayerTests(Suite):
         promise(not unknown, "every layer class with parameters has a rule or is a declared gap", ", ".join(unknown))
 
     def test_layer(self, layer_case: LayerCase) -> None:
-        """Every parameter of a layer that has a rule is known by kind and role."""
+        """Every parameter of a layer that has a rule is known by kind and role, and what it was told can be read."""
         layer = layer_case.make()
         found = self.parameters(layer)
         promise(bool(found), f"a {layer_case.kind} layer has parameters", f"{type(layer)}")
@@ -86,6 +88,7 @@ class LayerTests(Suite):
             promise(parameter.kind == layer_case.kind, f"the layer is a {layer_case.kind}", f"{parameter}")
             known = parameter.role is not None or not parameter.persistent
             promise(known, "every parameter of the layer that is written to files has a role", f"{parameter}")
+        promise(not (told := _unreadable(layer)), "every setting that a rule declares can be read from the layer", told)
 
     def test_layout_is_invertible(self, layer_case: LayerCase) -> None:
         """Stored layout → canonical → stored layout is the identity, for arrays and for shapes."""
@@ -140,6 +143,15 @@ class LayerTests(Suite):
             if all(np.array_equal(*pair) for pair in zip(moved, expected, strict=True)):
                 ignored.append(role)
         return f"; the definition ignores {ignored}" if ignored else ""
+
+
+def _unreadable(layer: object) -> str:
+    """What is wrong with a setting of a layer; empty when all can be read."""
+    try:
+        settings(layer)
+    except PluginError as problem:
+        return str(problem)
+    return ""
 
 
 def _imported(name: str) -> bool:
