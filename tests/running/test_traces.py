@@ -10,7 +10,7 @@ import pytest
 import ts_core as ts
 from ts_core.contract.tracing import Inputs
 from ts_core.errors import ArgumentError, NoPluginError
-from ts_core.running import as_inputs, trace
+from ts_core.running import as_inputs, observe
 
 sys.path.insert(0, str(Path(__file__).parent))
 from recorder import Recorder, arrays, difference
@@ -49,7 +49,7 @@ def state(net):
 def test_every_call_is_told_in_order_with_what_went_in_and_came_out(nets):
     net = nets.Net()
     before, seen = state(net), Recorder()
-    output = trace(net, {"x": X}, seen)
+    output = observe(net, {"x": X}, seen).output
     assert seen.told == CALLS
     assert [call.number for call in seen.calls] == list(range(10))
     assert seen.calls[6].layer is seen.calls[9].layer is net.shared
@@ -73,7 +73,7 @@ def test_modes_statistics_hooks_and_gradients_are_restored(nets, training):
     modes = []
     before, seen = state(net), Recorder()
     seen.leave = lambda call, output: modes.append(call.layer.training)
-    trace(net, X, seen, training=training, loss=nets.loss)
+    observe(net, X, seen, training=training, loss=nets.loss)
     assert modes == [training] * 10
     assert state(net) == before
     if nets.__name__ == "torch_nets":
@@ -85,19 +85,24 @@ def test_modes_statistics_hooks_and_gradients_are_restored(nets, training):
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_are_those_of_differences(nets, training):
     net, seen = nets.Net(), Recorder()
-    trace(net, Inputs((X,), {"scale": 0.5}), seen, training=training, loss=nets.loss)
+    observe(net, Inputs((X,), {"scale": 0.5}), seen, training=training, loss=nets.loss)
     assert {key[:2] for key in seen.gradients} == {(n, side) for n in range(10) for side in ("inputs", "outputs")}
 
     def value(path, array):
         """The loss with one call's output put in its place."""
         answers = {path: array}
-        return float(arrays(nets.loss(trace(net, Inputs((X,), {"scale": 0.5}), Recorder(answers), training)))[0])
+        return float(
+            arrays(nets.loss(observe(net, Inputs((X,), {"scale": 0.5}), Recorder(answers), training).output))[0]
+        )
 
     for number in (2, 3):
         expected = difference(lambda array, n=number: value(seen.calls[n].path, array), seen.outputs[number])
         np.testing.assert_allclose(seen.gradients[number, "outputs", ()], expected, rtol=0.05, atol=0.05)
     expected = difference(
-        lambda array: float(arrays(nets.loss(trace(net, Inputs((array,), {"scale": 0.5}), Recorder(), training)))[0]), X
+        lambda array: float(
+            arrays(nets.loss(observe(net, Inputs((array,), {"scale": 0.5}), Recorder(), training).output))[0]
+        ),
+        X,
     )
     np.testing.assert_allclose(seen.gradients[0, "inputs", (0,)], expected, rtol=0.05, atol=0.05)
     assert np.array_equal(seen.gradients[7, "outputs", ()], seen.gradients[8, "inputs", (0,)])
@@ -108,7 +113,7 @@ def test_gradients_are_those_of_differences(nets, training):
 
 def test_what_is_changed_in_place_afterwards_was_told_as_it_was(nets):
     net, seen = nets.InPlace(), Recorder()
-    trace(net, X, seen, loss=nets.total)
+    observe(net, X, seen, loss=nets.total)
     assert seen.told == [("", None), ("act", 0), ("dense", 0), ("act", 0)]
     assert np.array_equal(seen.inputs[1][0][0], X)
     assert np.array_equal(seen.outputs[1], np.maximum(X, 0))
@@ -123,38 +128,38 @@ def test_what_is_changed_in_place_afterwards_was_told_as_it_was(nets):
 
 def test_an_answer_replaces_an_output(nets):
     net, plain = nets.Net(), Recorder()
-    trace(net, X, plain, loss=nets.loss)
+    observe(net, X, plain, loss=nets.loss)
     other = {"y": X, "rest": (None, None)}  # a tuple in place of the named one; None keeps what is there
     seen = Recorder({"inner": other})
-    trace(net, X, seen, loss=nets.loss)
+    observe(net, X, seen, loss=nets.loss)
     np.testing.assert_allclose(seen.inputs[3][0][0], 2 * X + plain.outputs[1]["rest"].first, rtol=1e-5, atol=1e-6)
     assert np.array_equal(seen.outputs[1]["y"], plain.outputs[1]["y"])  # what the layer itself returned
     alone = [call for call in plain.calls if call.path not in ("", "inner", "shared")]  # whose outputs have one use
     same = Recorder({call.path: plain.outputs[call.number] for call in alone})
-    trace(net, X, same, loss=nets.loss)
+    observe(net, X, same, loss=nets.loss)
     assert same.gradients.keys() == plain.gradients.keys()
     for key, gradient in same.gradients.items():  # they flow on to where the output came from
         np.testing.assert_allclose(gradient, plain.gradients[key], rtol=1e-4, atol=1e-5)
-    output = trace(net, X, Recorder({"": {"out": X, "skip": (X, None)}}))
+    output = observe(net, X, Recorder({"": {"out": X, "skip": (X, None)}})).output
     assert np.array_equal(arrays(output)[0], X)
     with pytest.raises(ArgumentError, match="replace the output of 'inner' has nothing at"):
-        trace(net, X, Recorder({"inner": {"z": X}}))
+        observe(net, X, Recorder({"inner": {"z": X}}))
 
 
 def test_an_exception_names_the_layer_and_leaves_the_network_as_it_was(nets):
     net = nets.Failing()
     before, seen = state(net), Recorder()
     with pytest.raises((RuntimeError, ValueError)) as caught:
-        trace(net, X, seen, training=True, loss=nets.total)
+        observe(net, X, seen, training=True, loss=nets.total)
     assert [note for note in caught.value.__notes__ if "'body.1'" in note]
     assert state(net) == before
     assert [call.path for call in seen.calls] == ["", "body", "body.0", "body.1"]
     with pytest.raises(ZeroDivisionError) as caught:
-        trace(nets.InPlace(), X, Recorder(), loss=lambda output: 1 / 0)
+        observe(nets.InPlace(), X, Recorder(), loss=lambda output: 1 / 0)
     assert not hasattr(caught.value, "__notes__")
     seen.leave = lambda call, output: 1 / (call.path != "body.0")
     with pytest.raises(ZeroDivisionError) as caught:
-        trace(net, X, seen_from(seen))
+        observe(net, X, seen_from(seen))
     assert "'body.0'" in caught.value.__notes__[0]
     assert state(net) == before
 
@@ -168,20 +173,20 @@ def seen_from(seen):
 
 def test_an_exception_that_the_network_catches_is_no_call_that_ends(nets):
     net, seen = nets.Failing(rescued=True), Recorder()
-    trace(net, X, seen, loss=nets.total)
+    observe(net, X, seen, loss=nets.total)
     assert seen.told == [("", None), ("body", 0), ("body.0", 1), ("body.1", 1), ("last", 0)]
     assert sorted(seen.outputs) == [0, 2, 4]
     try:
         {}["of the caller"]
     except KeyError:
-        trace(nets.Net(), X, seen := Recorder())
+        observe(nets.Net(), X, seen := Recorder())
     assert sorted(seen.outputs) == list(range(10))
 
 
 @pytest.mark.parametrize("differentiate", [False, True])
 def test_what_is_saved_inside_is_a_call_of_the_trace(nets, differentiate, tmp_path):
     net, seen = nets.Probed(ts.save, f"{tmp_path}/probe.npy"), Recorder()
-    trace(net, X, seen, loss=nets.total if differentiate else None)
+    observe(net, X, seen, loss=nets.total if differentiate else None)
     assert seen.told == [("", None), ("dense", 0), (f"{tmp_path}/probe", 0), ("dense", 0)]
     assert seen.calls[2].layer is None
     np.testing.assert_allclose(seen.outputs[2]["sum"], X + seen.outputs[1], rtol=1e-6)
@@ -206,4 +211,4 @@ def test_inputs():
     with pytest.raises(NoPluginError, match="handles object"):
         as_inputs(object())
     with pytest.raises(NoPluginError, match="handles object"):
-        trace(object(), X, Recorder())
+        observe(object(), X, Recorder())

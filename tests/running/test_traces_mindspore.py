@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ts_core as ts
-from ts_core.running import trace
+from ts_core.running import observe
 
 mindspore = pytest.importorskip("mindspore")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,7 +28,7 @@ def graph_mode():
 @pytest.mark.parametrize("differentiate", [False, True])
 def test_in_graph_mode_too_and_what_is_compiled_is_run_as_python(graph_mode, differentiate):
     net, seen = nets.Compiled(), Recorder()
-    output = trace(net, X, seen, loss=nets.total if differentiate else None)
+    output = observe(net, X, seen, loss=nets.total if differentiate else None).output
     assert seen.told == [("", None), ("dense", 0), ("dense", 0)]
     assert np.array_equal(arrays(output)[0], 2 * seen.outputs[2])
     assert bool(seen.gradients) == differentiate
@@ -38,7 +38,7 @@ def test_in_graph_mode_too_and_what_is_compiled_is_run_as_python(graph_mode, dif
 
 def test_cells_with_a_backward_of_their_own():
     net, seen = nets.WithOwnBackward(), Recorder()
-    trace(net, X, seen, loss=nets.total)
+    observe(net, X, seen, loss=nets.total)
     assert seen.told == [("", None), ("own", 0), ("own", 0)]
     assert seen.types[1] == "tuple"
     assert np.array_equal(seen.outputs[2][0], 4 * X)
@@ -47,7 +47,7 @@ def test_cells_with_a_backward_of_their_own():
     np.testing.assert_allclose(seen.gradients[1, "outputs", (0,)], 24 * X, rtol=1e-6)
     np.testing.assert_allclose(seen.gradients[0, "inputs", (0,)], 72 * X, rtol=1e-6)
     seen = Recorder({"own": (X, None)})
-    output = trace(net, X, seen, loss=nets.total)
+    output = observe(net, X, seen, loss=nets.total).output
     assert np.array_equal(arrays(output)[0], X)
     np.testing.assert_allclose(seen.gradients[0, "inputs", (0,)], 18 * X, rtol=1e-6)
     assert vars(net.own).keys().isdisjoint({"construct", "_run_construct"})
@@ -62,14 +62,16 @@ def test_integers_in_and_nothing_to_learn():
         def construct(self, ids, scale, mask=None):
             return self.table(ids) * scale
 
-    trace(Looked(), {"ids": np.array([1, 2], np.int32), "scale": 2, "mask": None}, seen := Recorder(), loss=nets.total)
+    observe(
+        Looked(), {"ids": np.array([1, 2], np.int32), "scale": 2, "mask": None}, seen := Recorder(), loss=nets.total
+    )
     assert {key[:2] for key in seen.gradients} == {(0, "outputs"), (1, "outputs")}
 
 
 def test_cells_that_are_recomputed_on_the_way_back_are_run_once():
     net = nets.Failing(rescued=True)
     net.last.recompute()
-    trace(net, X, seen := Recorder(), training=True, loss=nets.total)
+    observe(net, X, seen := Recorder(), training=True, loss=nets.total)
     assert [call.path for call in seen.calls] == ["", "body", "body.0", "body.1", "last"]
     assert (4, "outputs", ()) in seen.gradients
     assert net.last._recompute_cell is not None
@@ -87,13 +89,13 @@ def test_state_of_every_dtype_is_as_before():
             return x * 1.0
 
     net = Counting()
-    trace(net, X, Recorder())
+    observe(net, X, Recorder())
     assert [ts.to_numpy(parameter.value).tolist() for parameter in ts.parameters(net)] == [[1.0, 2.0]]
 
 
 def test_networks_work_on_after_exceptions_while_gradients_were_recorded():
     for _ in range(2):  # MindSpore goes on recording, and the second time fails in whatever is called next
         with pytest.raises(ValueError, match="MatMul"):
-            trace(nets.Failing(), X, Recorder(), loss=nets.total)
+            observe(nets.Failing(), X, Recorder(), loss=nets.total)
     recurrent = mindspore.nn.RNN(3, 3, batch_first=True)
     assert recurrent(mindspore.Tensor(X[None]))[0].shape == (1, 4, 3)

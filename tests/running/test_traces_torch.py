@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ts_core.errors import ArgumentError
-from ts_core.running import trace
+from ts_core.running import observe
 
 torch = pytest.importorskip("torch")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -58,7 +58,7 @@ class Wrapped(torch.nn.Module):
 @pytest.mark.parametrize("kind", [ModelOutput, Plain])
 def test_outputs_keep_their_type_when_something_in_them_is_replaced(kind):
     net, seen = Wrapped(kind), Recorder({"": {"logits": X}})
-    output = trace(net, X, seen, loss=lambda output: output.logits.sum())
+    output = observe(net, X, seen, loss=lambda output: output.logits.sum()).output
     assert type(output) is kind
     assert np.array_equal(output.logits.detach().numpy(), X)
     assert kind is Plain or np.array_equal(output["logits"].detach().numpy(), X)
@@ -71,12 +71,12 @@ def test_optimizers_that_wait_for_gradients_and_surrounding_modes_are_left_alone
     for parameter in net.parameters():
         parameter.register_post_accumulate_grad_hook(stepped.append)
     with torch.inference_mode():
-        trace(net, X, seen := Recorder(), training=True, loss=nets.loss)
+        observe(net, X, seen := Recorder(), training=True, loss=nets.loss)
         assert torch.is_inference_mode_enabled()
     assert seen.gradients
     assert not stepped
     with torch.no_grad():
-        trace(net, X, again := Recorder(), training=True, loss=nets.loss)
+        observe(net, X, again := Recorder(), training=True, loss=nets.loss)
         assert not torch.is_grad_enabled()
     assert again.gradients.keys() == seen.gradients.keys()
 
@@ -96,7 +96,7 @@ def test_random_numbers_and_every_buffer_are_as_before():
 
     net = Random()
     steps, state = net.steps, torch.get_rng_state()
-    trace(net, X, Recorder(), training=True)
+    observe(net, X, Recorder(), training=True)
     assert net.steps is steps
     assert steps == 0
     assert net.cache is None
@@ -114,7 +114,7 @@ def test_a_hook_on_a_parameter_that_is_an_input_is_removed():
             return self.times(x[:3], self.weight)
 
     net, seen = Scaled(), Recorder()
-    trace(net, X, seen, loss=nets.total)
+    observe(net, X, seen, loss=nets.total)
     assert (1, "inputs", (1,)) in seen.gradients
     assert not net.weight._backward_hooks
     assert net.weight.grad is None
@@ -128,7 +128,7 @@ def test_what_is_recomputed_on_the_way_back_is_told_once(reentrant):
         def forward(self, x):
             return checkpoint(super().forward, x, use_reentrant=reentrant)["y"]
 
-    trace(Saving(), X, seen := Recorder(), training=True, loss=nets.total)
+    observe(Saving(), X, seen := Recorder(), training=True, loss=nets.total)
     assert seen.told == [("", None), ("dense", 0)]
     assert (1, "outputs", ()) in seen.gradients
 
@@ -137,7 +137,7 @@ def test_a_compiled_network_is_run_as_it_was_written():
     net = nets.Net()
     compiled = torch.compile(net, backend="eager")
     compiled(torch.tensor(X))  # compiled before there are hooks
-    trace(compiled, X, seen := Recorder())
+    observe(compiled, X, seen := Recorder())
     assert [call.path for call in seen.calls][:3] == ["", "_orig_mod", "_orig_mod.inner"]
     assert len(seen.calls) == 11
 
@@ -145,4 +145,4 @@ def test_a_compiled_network_is_run_as_it_was_written():
 @pytest.mark.parametrize("loss", [lambda output: 1.0, lambda output: output.detach().sum()])
 def test_a_loss_without_a_gradient_is_refused(loss):
     with pytest.raises(ArgumentError, match="a scalar tensor made of the output"):
-        trace(nets.InPlace(), X, Recorder(), loss=loss)
+        observe(nets.InPlace(), X, Recorder(), loss=loss)

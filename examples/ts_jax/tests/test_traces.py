@@ -8,7 +8,7 @@ from flax import nnx
 
 import ts_core as ts
 from ts_core.contract.tracing import Inputs, leaves, mapped
-from ts_core.running import trace
+from ts_core.running import observe
 
 X = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
 
@@ -105,7 +105,7 @@ def state(net):
 def test_every_call_is_told_and_everything_is_as_before(training):
     net, seen = Net(nnx.Rngs(0)), Recorder()
     before = state(net)
-    output = trace(net, {"x": X}, seen, training=training)
+    output = observe(net, {"x": X}, seen, training=training).output
     assert seen.told == CALLS
     assert seen.calls[8].layer is net.shared
     assert seen.inputs[1][1] == {"scale": 2.0}
@@ -114,7 +114,7 @@ def test_every_call_is_told_and_everything_is_as_before(training):
     assert np.array_equal(ts.to_numpy(output["out"]), seen.outputs[10])
     assert (seen.outputs[10] == 0).any() == training
     differentiated = Recorder()
-    trace(net, {"x": X}, differentiated, training=training, loss=loss)
+    observe(net, {"x": X}, differentiated, training=training, loss=loss)
     assert differentiated.told == CALLS
     for number, outputs in seen.outputs.items():
         for (place, leaf), (there, other) in zip(leaves(outputs), leaves(differentiated.outputs[number]), strict=True):
@@ -125,7 +125,7 @@ def test_every_call_is_told_and_everything_is_as_before(training):
 
 def test_gradients_are_those_of_jax():
     net, seen = Net(nnx.Rngs(0)), Recorder()
-    trace(net, Inputs((X,), {"scale": 0.5}), seen, loss=loss)
+    observe(net, Inputs((X,), {"scale": 0.5}), seen, loss=loss)
     sides = {key[:2] for key in seen.gradients}
     assert sides == {(number, side) for number in range(11) for side in ("inputs", "outputs")}
     net.eval()
@@ -134,7 +134,7 @@ def test_gradients_are_those_of_jax():
     expected = jax.grad(lambda x: loss({"out": net.norm(x), "skip": (x, None)}))(seen.outputs[8])
     np.testing.assert_allclose(seen.gradients[8, "outputs", ()], expected, rtol=1e-4)
     replaced = Recorder({"shared": X, "body": None})
-    trace(net, Inputs((X,), {"scale": 0.5}), replaced, loss=loss)
+    observe(net, Inputs((X,), {"scale": 0.5}), replaced, loss=loss)
     assert np.array_equal(replaced.inputs[9][0][0], X)
     assert replaced.gradients.keys() == seen.gradients.keys()
 
@@ -144,7 +144,7 @@ def test_an_exception_names_the_module():
     before = state(net)
     for wanted in (None, loss):
         with pytest.raises(TypeError) as caught:
-            trace(net, X[:, :2], seen, loss=wanted)
+            observe(net, X[:, :2], seen, loss=wanted)
         assert any("'inner.dense'" in note for note in caught.value.__notes__)
         assert state(net) == before
 
@@ -160,7 +160,7 @@ def test_what_is_saved_inside_is_a_call_of_the_trace(tmp_path, wanted):
             ts.save(f"{tmp_path}/probe", {"sum": x + y})
             return self.dense(y)
 
-    trace(Probed(nnx.Rngs(0)), X, seen := Recorder(), loss=wanted)
+    observe(Probed(nnx.Rngs(0)), X, seen := Recorder(), loss=wanted)
     assert seen.told == [("", None), ("dense", 0), (f"{tmp_path}/probe", 0), ("dense", 0)]
     np.testing.assert_allclose(seen.outputs[2]["sum"], X + seen.outputs[1], rtol=1e-6)
     (file,) = tmp_path.iterdir()

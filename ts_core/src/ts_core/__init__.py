@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from ts_core.configuration import NetworkSettings, SettingsReport, compare_settings, settings
     from ts_core.conversion import ConversionReport, convert, save_checkpoint, transfer
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
+    from ts_core.location import LocateReport, locate
     from ts_core.mapping import WeightMap, weight_map
+    from ts_core.running import Trace, trace
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
     "ConversionReport",
+    "LocateReport",
     "NetworkSettings",
     "Report",
     "SettingsReport",
+    "Trace",
     "WeightMap",
     "__version__",
     "compare",
@@ -39,6 +43,7 @@ __all__ = [
     "from_numpy",
     "gradients",
     "load_parameters",
+    "locate",
     "migrator",
     "open_checkpoint",
     "parameters",
@@ -48,6 +53,7 @@ __all__ = [
     "save_grad",
     "settings",
     "to_numpy",
+    "trace",
     "transfer",
     "weight_map",
     "widget",
@@ -60,9 +66,11 @@ __getattr__, __dir__ = exported(
     {
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
+        "LocateReport": "ts_core.location",
         "NetworkSettings": "ts_core.configuration",
         "Report": "ts_core.comparison",
         "SettingsReport": "ts_core.configuration",
+        "Trace": "ts_core.running",
         "WeightMap": "ts_core.mapping",
         "compare": "ts_core.comparison",
         "compare_settings": "ts_core.configuration",
@@ -71,6 +79,7 @@ __getattr__, __dir__ = exported(
         "from_numpy": "ts_core.frameworks",
         "gradients": "ts_core.frameworks",
         "load_parameters": "ts_core.frameworks",
+        "locate": "ts_core.location",
         "migrator": "ts_core.migrator",
         "open_checkpoint": "ts_core.checkpoints",
         "parameters": "ts_core.frameworks",
@@ -78,6 +87,7 @@ __getattr__, __dir__ = exported(
         "save_checkpoint": "ts_core.conversion",
         "settings": "ts_core.configuration",
         "to_numpy": "ts_core.frameworks",
+        "trace": "ts_core.running",
         "transfer": "ts_core.conversion",
         "weight_map": "ts_core.mapping",
         "widget": "ts_core.widget",

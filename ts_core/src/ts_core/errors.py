@@ -99,6 +99,10 @@ class SettingsNotFoundError(SettingsError, FileNotFoundError):
     """There is no settings file of that name."""
 
 
+class RunError(TsError, RuntimeError):
+    """A network raised while it was run; the message names the layer, and the network's own exception is the cause."""
+
+
 class CaptureError(TsError, RuntimeError):
     """A tensor inside a running network could not be read, for instance because its device is lost."""
 

@@ -11,13 +11,14 @@ from ts_mindspore.layers import layer_rules
 from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.randomness import seed
-from ts_mindspore.running import trace_network
+from ts_mindspore.running import in_double, trace_network
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
     "extract_gradients",
     "framework_info",
     "graph_function",
+    "in_double",
     "iter_layers",
     "iter_parameters",
     "layer_rules",

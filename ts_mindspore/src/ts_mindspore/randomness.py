@@ -8,10 +8,13 @@ from ts_core.contract.hooks import hookimpl
 
 
 @hookimpl
-def seed(seed: int) -> None:
-    """Seed MindSpore's generators and choose the deterministic operators where it has any."""
+def seed(seed: int, deterministic: bool) -> None:
+    """Seed MindSpore's generators, and if asked choose the deterministic operators where it has any."""
     mindspore = sys.modules.get("mindspore")
     if mindspore is None:
+        return
+    if not deterministic:  # what the generators answer from here on, and no more
+        mindspore.manual_seed(seed)
         return
     mindspore.set_seed(seed)
     if mindspore.get_context("deterministic") == "ON":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_mindspore.networks import iter_layers
 from ts_mindspore.parameters import iter_parameters, load_parameters
 from ts_mindspore.tensors import tensor_from_numpy, tensor_to_numpy
@@ -26,7 +27,7 @@ _TENSOR = "mindspore.Tensor"
 
 @hookimpl
 def trace_network(
-    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+    net: object, inputs: Inputs, observer: Observer, training: bool | None, loss: Callable[[Any], Any] | None
 ) -> Traced | None:
     """Run the cell eagerly with a hook before and after each call of each cell, and hooks on the tensors that pass.
 
@@ -58,7 +59,8 @@ def trace_network(
             with run.watching():
                 return net(*args, **kwargs)
 
-        net.set_train(training)
+        if training is not None:
+            net.set_train(training)
         if loss is None:
             return Traced(forward(*tensors))
         outputs = []
@@ -72,11 +74,34 @@ def trace_network(
         if not positions and not weights:
             raise ArgumentError("no gradients: neither an input nor a parameter takes one")
         try:
-            mindspore.value_and_grad(value, positions or None, weights or None)(*tensors)
+            found, gradients = mindspore.value_and_grad(value, positions or None, weights or None)(*tensors)
         except BaseException:  # MindSpore would go on recording, and later calls of other networks fail
             mindspore.common.api._pynative_executor.clear_res()
             raise
-    return Traced(outputs[0])
+        if positions and weights:
+            gradients = gradients[1]
+        paths = {id(raw.tensor): raw.path for raw in reversed(list(iter_parameters(net) or ()))}
+        own = [paths[id(weight)] for weight in weights]
+        return Traced(outputs[0], found, dict(zip(own, gradients, strict=True)) if own else {})
+
+
+@hookimpl
+def in_double(layer: object) -> object | None:
+    """A copy of the cell in float64."""
+    if not is_instance(layer, "mindspore.nn.Cell"):
+        return None
+    import mindspore
+
+    assert isinstance(layer, mindspore.nn.Cell)
+    double = copy.deepcopy(layer)
+    for parameter in double.get_parameters():
+        if parameter.is_floating_point():
+            parameter.set_dtype(mindspore.float64)
+    for _, cell in double.cells_and_names():
+        for hooks in (cell._forward_hook, cell._forward_pre_hook):
+            hooks.clear()
+    copied: object = double
+    return copied
 
 
 class _Run:
@@ -84,6 +109,7 @@ class _Run:
 
     def __init__(self, calls: Calls, on_tensors: contextlib.ExitStack | None) -> None:
         self._calls, self._on_tensors = calls, on_tensors
+        self._undo: dict[int, contextlib.ExitStack] = {}  # by the identity of a cell that does not run
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -117,11 +143,26 @@ class _Run:
 
         return run_construct
 
-    def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        call = self._calls.enter(cell, args, kwargs)
+    def _enter(self, cell: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        call, answer = self._calls.enter(cell, args, kwargs)
+        if isinstance(answer, NewInputs):
+            given = (args, answer.args), (dict(kwargs), dict(answer.kwargs))
+            args, kwargs = (replaced(old, new, self._answered, call) for old, new in given)  # type: ignore[assignment]
         self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            return args, kwargs
+        if answer is not None:
+            output = mapped(answer, _made)
+            undo = self._undo[id(cell)] = contextlib.ExitStack()
+            for name, value in (("construct", lambda *_, **__: output), ("has_bprop", False)):
+                before = vars(cell).get(name, _put_back)
+                undo.callback(_put_back, cell, name, before)
+                vars(cell)[name] = value
+        return None
 
     def _leave(self, cell: object, args: object, kwargs: object, output: Any) -> Any:
+        if id(cell) in self._undo:
+            self._undo.pop(id(cell)).close()
         call, answer = self._calls.leave(cell, output)
         if call is None:
             return None
@@ -152,10 +193,25 @@ class _Run:
 
     def _told(self, call: Call, side: str, place: Place) -> Callable[[mindspore.Tensor], mindspore.Tensor]:
         def hook(gradient: mindspore.Tensor) -> mindspore.Tensor:
-            self._calls.gradient(call, side, place, gradient)
+            answer = self._calls.gradient(call, side, place, gradient)
+            if isinstance(answer, np.ndarray):
+                made: Any = tensor_from_numpy(answer, "mindspore")
+                return made.astype(gradient.dtype)
             return gradient
 
         return hook
+
+
+def _put_back(cell: object, name: str, value: object) -> None:
+    """As it was among the cell's own attributes; this function itself stands for nothing."""
+    vars(cell).pop(name, None)
+    if value is not _put_back:
+        vars(cell)[name] = value
+
+
+def _made(_: Place, leaf: Any) -> Any:
+    """An array as a tensor."""
+    return tensor_from_numpy(leaf, "mindspore") if isinstance(leaf, np.ndarray) else leaf
 
 
 def _takes_gradient(leaf: Any) -> bool:

@@ -11,13 +11,14 @@ from ts_torch.layers import layer_rules
 from ts_torch.networks import iter_layers
 from ts_torch.parameters import iter_parameters, load_parameters
 from ts_torch.randomness import seed
-from ts_torch.running import trace_network
+from ts_torch.running import in_double, trace_network
 from ts_torch.tensors import tensor_from_numpy, tensor_to_numpy
 
 __all__ = [
     "extract_gradients",
     "framework_info",
     "hide_from_compiler",
+    "in_double",
     "iter_layers",
     "iter_parameters",
     "layer_rules",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ import numpy as np
 from ts_core.contract.errors import ArgumentError
 from ts_core.contract.hooks import hookimpl
 from ts_core.contract.recognition import is_instance
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
 from ts_torch.networks import iter_layers
 from ts_torch.tensors import tensor_from_numpy
 
@@ -27,7 +28,7 @@ _TENSOR = "torch.Tensor"
 
 @hookimpl
 def trace_network(
-    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+    net: object, inputs: Inputs, observer: Observer, training: bool | None, loss: Callable[[Any], Any] | None
 ) -> Traced | None:
     """Run the module with a hook before and after each call of each module, and hooks on the tensors that pass them."""
     layers = iter_layers(net)
@@ -36,7 +37,10 @@ def trace_network(
     import torch
 
     assert isinstance(net, torch.nn.Module)
-    device = next((tensor.device for tensor in (*net.parameters(), *net.buffers())), torch.device("cpu"))
+    devices = dict.fromkeys(tensor.device for tensor in (*net.parameters(), *net.buffers()))
+    if len(devices) > 1:
+        raise ArgumentError(f"the network is spread over {', '.join(map(str, devices))}: move it to one device first")
+    device = next(iter(devices), torch.device("cpu"))
     with (
         contextlib.ExitStack() as on_tensors,
         _as_before(net, device, loss is not None),
@@ -44,17 +48,35 @@ def trace_network(
     ):
         run = _Run(calls, device, on_tensors if loss is not None else None)
         args, kwargs = (mapped(values, run.input) for values in (inputs.args, dict(inputs.kwargs)))
-        net.train(training)
+        if training is not None:
+            net.train(training)
         with run.watching():
             output = net(*args, **kwargs)
-        if loss is not None:
-            wanted = [*run.sources, *(each for each in net.parameters() if each.requires_grad)]
-            value = loss(output)
-            if not is_instance(value, _TENSOR) or not value.requires_grad:
-                raise ArgumentError("loss answered what has no gradient: it takes a scalar tensor made of the output")
-            # Not backward(): it would add to the parameters' gradients, and set off what waits for these.
-            torch.autograd.grad(value, wanted, allow_unused=True)
-    return Traced(output)
+        if loss is None:
+            return Traced(output)
+        weights = {path: each for path, each in net.named_parameters() if each.requires_grad}
+        value = loss(output)
+        if not is_instance(value, _TENSOR) or not value.requires_grad or value.numel() != 1:
+            raise ArgumentError("loss answered what has no gradient: it takes a scalar tensor made of the output")
+        # Not backward(): it would add to the parameters' gradients, and set off what waits for these.
+        gradients = torch.autograd.grad(value.reshape(()), [*weights.values(), *run.sources], allow_unused=True)
+        return Traced(output, value, dict(zip(weights, gradients, strict=False)))
+
+
+@hookimpl
+def in_double(layer: object) -> object | None:
+    """A copy of the module in float64."""
+    if not is_instance(layer, "torch.nn.Module"):
+        return None
+    import torch
+
+    assert isinstance(layer, torch.nn.Module)
+    double = copy.deepcopy(layer).double()
+    for module in double.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    copied: object = double
+    return copied
 
 
 class _Run:
@@ -63,6 +85,7 @@ class _Run:
     def __init__(self, calls: Calls, device: torch.device, on_tensors: contextlib.ExitStack | None) -> None:
         self.sources: list[torch.Tensor] = []  # leaves of the graph that are no parameters
         self._calls, self._device, self._on_tensors = calls, device, on_tensors
+        self._instead: dict[int, object] = {}  # what a module returns that does not run, by its identity
 
     def input(self, _: Place, leaf: Any) -> Any:
         """An array as a tensor where the network is."""
@@ -85,11 +108,29 @@ class _Run:
                 module: Any = layer.layer
                 hooks.enter_context(module.register_forward_pre_hook(self._enter, with_kwargs=True))
                 hooks.enter_context(module.register_forward_hook(self._leave, with_kwargs=True, always_call=True))
+                own = vars(module).get("forward")
+                module.__dict__["forward"] = self._unless_answered(module, module.forward)
+                hooks.callback(_put_back, module, own)
             yield
 
-    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        call = self._calls.enter(module, args, kwargs)
+    def _unless_answered(self, module: object, forward: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(forward)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return self._instead.pop(id(module)) if id(module) in self._instead else forward(*args, **kwargs)
+
+        return run
+
+    def _enter(self, module: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        call, answer = self._calls.enter(module, args, kwargs)
+        if isinstance(answer, NewInputs):
+            given = (args, answer.args), (dict(kwargs), dict(answer.kwargs))
+            args, kwargs = (replaced(old, new, self._answered, call) for old, new in given)  # type: ignore[assignment]
         self._watch(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            return args, kwargs
+        if answer is not None:
+            self._instead[id(module)] = mapped(answer, self.input)
+        return None
 
     def _leave(self, module: object, args: object, kwargs: object, output: Any) -> Any:
         call, answer = self._calls.leave(module, output)
@@ -114,8 +155,18 @@ class _Run:
             if _takes_gradient(leaf):
                 self._on_tensors.enter_context(leaf.register_hook(self._told(call, side, place)))
 
-    def _told(self, call: Call, side: str, place: Place) -> Callable[[torch.Tensor], None]:
-        return lambda gradient: self._calls.gradient(call, side, place, gradient)
+    def _told(self, call: Call, side: str, place: Place) -> Callable[[torch.Tensor], torch.Tensor | None]:
+        def hook(gradient: torch.Tensor) -> torch.Tensor | None:
+            answer = self._calls.gradient(call, side, place, gradient)
+            return _tensor(answer, gradient.device).to(gradient.dtype) if isinstance(answer, np.ndarray) else None
+
+        return hook
+
+
+def _put_back(module: torch.nn.Module, own: object | None) -> None:
+    module.__dict__.pop("forward")
+    if own is not None:
+        module.__dict__["forward"] = own
 
 
 def _tensor(array: Array, device: torch.device) -> Any:

@@ -41,7 +41,7 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 @hookimpl
-def on_gradient(tensor: object, callback: Callable[[object], None]) -> jax.Array | None:
+def on_gradient(tensor: object, callback: Callable[[object], object]) -> jax.Array | None:
     """The same value; on the way back its gradient is handed to `callback`, inside ``jax.jit`` as well."""
     if not is_instance(tensor, "jax.Array", "jax.Tracer"):
         return None

@@ -11,8 +11,8 @@ import numpy as np
 
 from ts_core.contract import is_instance
 from ts_core.contract.hooks import hookimpl
-from ts_core.contract.tracing import Call, Calls, Inputs, Observer, Place, Traced, leaves, mapped, replaced
-from ts_jax.gradients import on_gradient
+from ts_core.contract.tracing import Call, Calls, Inputs, NewInputs, Observer, Place, Traced, leaves, mapped, replaced
+from ts_jax.gradients import extract_gradients, on_gradient
 from ts_jax.networks import iter_layers
 from ts_jax.tensors import concrete, tensor_from_numpy
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def trace_network(
-    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+    net: object, inputs: Inputs, observer: Observer, training: bool | None, loss: Callable[[Any], Any] | None
 ) -> Traced | None:
     """Run a copy of the module, eagerly, with its classes' ``__call__`` wrapped: Flax has no hooks.
 
@@ -48,7 +48,8 @@ def trace_network(
         def forward(weights: Any, changed: list[Any]) -> Any:
             # Variables of this level of differentiation, which the module may change.
             own = nnx.merge(structure, weights, jax.tree.map(lambda leaf: leaf, rest))
-            own.train() if training else own.eval()
+            if training is not None:
+                own.train() if training else own.eval()
             every = tensors.copy()
             for position, tensor in zip(positions, changed, strict=True):
                 every[position] = tensor
@@ -62,10 +63,12 @@ def trace_network(
         changed = [tensors[position] for position in positions]
         if loss is None:
             forward(weights, changed)
-        else:
-            jax.grad(lambda *sources: loss(forward(*sources)), argnums=(0, 1))(weights, changed)
-            jax.effects_barrier()
-    return Traced(outputs[0])
+            return Traced(outputs[0])
+        found, (gradients, _) = jax.value_and_grad(lambda *sources: loss(forward(*sources)), argnums=(0, 1))(
+            weights, changed
+        )
+        jax.effects_barrier()
+    return Traced(outputs[0], found, extract_gradients(gradients, net) or {})
 
 
 def _originals(own: Any, layers: list[Any]) -> dict[int, object]:
@@ -107,9 +110,13 @@ def _told(
         layer = originals.get(id(self))
         if layer is None or type(self) is not cls:  # a stranger, or called by the ``__call__`` of a subclass
             return function(self, *args, **kwargs)
-        call = calls.enter(layer, *_values((args, kwargs)))
+        call, instead = calls.enter(layer, *_values((args, kwargs)))
         try:
-            output = function(self, *tap(call, "inputs", args), **tap(call, "inputs", kwargs))
+            taps: Any = tap(call, "inputs", args), tap(call, "inputs", kwargs)
+            if isinstance(instead, NewInputs):
+                given = zip(taps, (instead.args, dict(instead.kwargs)), strict=True)
+                taps, instead = tuple(replaced(old, new, _answered, call) for old, new in given), None
+            output = function(self, *taps[0], **taps[1]) if instead is None else mapped(instead, _made)
         except Exception:
             calls.leave(layer, None)
             raise
@@ -119,6 +126,10 @@ def _told(
         return tap(call, "outputs", output)
 
     return wrapper
+
+
+def _made(_: Place, leaf: Any) -> Any:
+    return tensor_from_numpy(leaf, "jax") if isinstance(leaf, np.ndarray) else leaf
 
 
 def _values(value: Any) -> Any:

@@ -11,7 +11,7 @@ from ts_core.comparison._folders import (
 )
 from ts_core.comparison._pieces import Tolerances
 from ts_core.comparison._report import Report
-from ts_core.comparison._tables import file_table, shape_table, value_table
+from ts_core.comparison._tables import file_table, output_table, shape_table, value_table
 from ts_core.comparison._verb import check_tolerances, compare, compare_opened, label
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "get_name_map_list_by_number",
     "get_name_map_list_by_shape_edit_distance",
     "label",
+    "output_table",
     "saved_files",
     "shape_table",
     "value_table",

@@ -35,6 +35,11 @@ def value_table(report: Report, names: tuple[str, str], *, only_different: bool 
     return Table(columns, rows, "The list of comparison results for values")
 
 
+def output_table(report: Report, names: tuple[str, str]) -> Table[Comparison]:
+    """How the outputs of two networks differ; the arguments are those of :func:`shape_table`."""
+    return Table((*_sides("{} out", names), *_VALUES), report)
+
+
 def file_table(report: Report, *, with_shapes: bool = False) -> Table[Comparison]:
     """How the arrays in two folders differ."""
     sides = ("orig", "target")

@@ -5,7 +5,7 @@ Nothing is run unless sample inputs are given. Values are compared in the meanin
 """
 
 from ts_core.configuration._description import NetworkSettings, SettingRow, settings
-from ts_core.configuration._meaning import INFERENCE, SOME_SIZES, TRAINING, Difference, differences
+from ts_core.configuration._meaning import INFERENCE, SOME_SIZES, TRAINING, Difference, differences, shown
 from ts_core.configuration._pairs import Paired, paired
 from ts_core.configuration._report import SettingDifference, SettingsReport
 from ts_core.configuration._verb import compare_settings
@@ -24,4 +24,5 @@ __all__ = [
     "differences",
     "paired",
     "settings",
+    "shown",
 ]

@@ -11,7 +11,7 @@ from ts_core.contract.arrays import Array
 from ts_core.contract.tracing import Call, Inputs, Place, leaves
 from ts_core.frameworks import to_numpy
 from ts_core.mapping import LayerPair, WeightMap, holding, match_sources
-from ts_core.running import trace
+from ts_core.running import observe
 from ts_core.sources import NetworkTensors
 
 Shape = tuple[int, ...]
@@ -33,8 +33,8 @@ class Ran(NamedTuple):
 def ran(source: object, target: object, inputs: Inputs) -> Ran:
     """Run both networks in evaluation mode."""
     ours, theirs = _Order(), _Order()
-    trace(source, inputs, ours)
-    trace(target, inputs, theirs)
+    observe(source, inputs, ours)
+    observe(target, inputs, theirs)
     return Ran((list(ours.shapes), list(theirs.shapes)), {path: shape for path, shape in ours.shapes.items() if shape})
 
 
@@ -52,12 +52,12 @@ def moved(
     if not suspects:
         return {}
     kept = _Keeping({pair.source for pair in suspects})
-    trace(source, inputs, kept)
+    observe(source, inputs, kept)
     with NetworkTensors(source) as ours, NetworkTensors(target) as theirs:
         found = match_sources(ours, theirs) if weight_map is None else weight_map
         with holding(found, ours, theirs):
             beside = _Beside({pair.target: kept.calls[pair.source] for pair in suspects if pair.source in kept.calls})
-            trace(target, inputs, beside)
+            observe(target, inputs, beside)
     return beside.distances
 
 

@@ -69,16 +69,24 @@ def load_parameters(net: object, arrays: Mapping[str, Array]) -> object | None:
 
 @hookspec(firstresult=True)
 def trace_network(
-    net: object, inputs: Inputs, observer: Observer, training: bool, loss: Callable[[Any], Any] | None
+    net: object, inputs: Inputs, observer: Observer, training: bool | None, loss: Callable[[Any], Any] | None
 ) -> Traced | None:
-    """Run a network once, in training or in evaluation mode, and tell the observer of every call of every layer.
+    """Run a network once and tell the observer of every call of every layer.
+
+    It runs in training mode or in evaluation mode, or (None) every layer in the mode in which it is.
 
     Containers and the network itself are told as well. The arrays of `inputs` become tensors where the network is.
     With `loss` the backward pass of ``loss(output)`` follows, and the gradients with respect to the inputs and outputs
-    of each call are told. Afterwards, also after an exception, everything is as before: the mode of every layer, hooks,
+    of each call are told, those of the parameters answered. What the observer answers takes the place of a call, of an
+    output, of a gradient. Afterwards, also after an exception, everything is as before: the mode of every layer, hooks,
     ``requires_grad``, the parameters' gradients, buffers, random states. An exception inside the network comes out with
     a note that names the layer. :class:`~ts_core.contract.tracing.Calls` keeps the book.
     """
+
+
+@hookspec(firstresult=True)
+def in_double(layer: object) -> object | None:
+    """A copy of a layer with its floating-point parameters and buffers in float64, without its hooks."""
 
 
 @hookspec(firstresult=True)
@@ -108,5 +116,5 @@ def layer_rules() -> Sequence[LayerRule]:
 
 
 @hookspec
-def seed(seed: int) -> None:
-    """Seed the framework's generators and make it deterministic, if it has been imported already."""
+def seed(seed: int, deterministic: bool) -> None:
+    """Seed the framework's generators, and if asked make it deterministic, if it has been imported already."""

@@ -61,17 +61,35 @@ class Call:
     layer: object = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class NewInputs:
+    """What an observer answers to the begin of a call that is to run on other inputs.
+
+    Attributes:
+        args: arrays, nested as the inputs are; None: keep.
+        kwargs: the same, by keyword.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Observer(Protocol):
     """Who is told of a run. Every value is the framework's own, and may be changed in place once the method returns."""
 
-    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """A call begins, with these inputs."""
+    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
+        """A call begins, with these inputs.
+
+        :class:`NewInputs` replace them, and gradients with respect to its inputs are told of the new ones, which
+        nothing else uses. Any other answer that is not None is what the call returns, arrays nested as
+        its output is to be: the layer and what is in it do not run. `leave` is told of it all the same.
+        """
 
     def leave(self, call: Call, output: object) -> object | None:
         """A call ends. An answer that is not None replaces the output: arrays (None: keep), nested as the output is."""
 
-    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
-        """The gradient of the loss with respect to one tensor of a call.
+    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
+        """The gradient of the loss with respect to one tensor of a call; an array that is answered replaces it.
 
         Args:
             call: told before.
@@ -87,9 +105,14 @@ class Traced:
 
     Attributes:
         output: what it returned, which may be None.
+        loss: what the loss made of it; None without one.
+        gradients: of the parameters that take one, by path: tensors, None where the loss does not depend on it. A
+            parameter at several places is called by the first.
     """
 
     output: object
+    loss: object = None
+    gradients: Mapping[str, object] = field(default_factory=dict)
 
 
 class Calls:
@@ -126,14 +149,13 @@ class Calls:
         """Every layer once, at the first of its places."""
         return list(self._first.values())
 
-    def enter(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-        """A layer's call begins."""
+    def enter(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, object | None]:
+        """A layer's call begins: the call, and what the observer wants it to return instead of running."""
         parent = self._open[-1][0].number if self._open else None
         call = Call(self._number, self._first[id(layer)].path, parent, layer)
         self._number += 1
         self._open.append((call, sys.exc_info()[1]))
-        self._observer.enter(call, args, kwargs)
-        return call
+        return call, self._observer.enter(call, args, kwargs)
 
     def leave(self, layer: object, output: object) -> tuple[Call | None, object | None]:
         """The innermost call ends, which is this layer's: the call, and the observer's answer.
@@ -152,10 +174,9 @@ class Calls:
             self._fail(problem, call)
             raise
 
-    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
-        """A gradient has come; None where the loss does not depend on the tensor."""
-        if gradient is not None:
-            self._observer.gradient(call, side, place, gradient)
+    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
+        """A gradient has come, None where the loss does not depend on the tensor: what the observer wants instead."""
+        return None if gradient is None else self._observer.gradient(call, side, place, gradient)
 
     def _fail(self, problem: BaseException, call: Call) -> None:
         if self._failed is None or self._failed[0] is not problem:

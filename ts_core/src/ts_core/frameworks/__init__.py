@@ -5,9 +5,9 @@ The core knows no framework. Whoever needs something of one asks here, and gets 
 
 from ts_core.frameworks._gradients import gradients
 from ts_core.frameworks._known import CURES
-from ts_core.frameworks._layers import name_in_files
+from ts_core.frameworks._layers import layers_of, name_in_files
 from ts_core.frameworks._parameters import load_parameters, parameters
-from ts_core.frameworks._randomness import fix_random
+from ts_core.frameworks._randomness import fix_random, seed_generators
 from ts_core.frameworks._registry import (
     check_import,
     framework_called,
@@ -19,7 +19,7 @@ from ts_core.frameworks._registry import (
     require_framework,
     title_of,
 )
-from ts_core.frameworks._settings import ToldLayer, described, settings, told_layers
+from ts_core.frameworks._settings import ToldLayer, described, kind_of, settings, told_layers
 from ts_core.frameworks._tensors import from_numpy, to_numpy
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "framework_of_tag",
     "from_numpy",
     "gradients",
+    "kind_of",
+    "layers_of",
     "load_parameters",
     "name_in_files",
     "no_plugin",
@@ -40,6 +42,7 @@ __all__ = [
     "plugins",
     "registry",
     "require_framework",
+    "seed_generators",
     "settings",
     "title_of",
     "to_numpy",

@@ -107,3 +107,14 @@ def layers_by(registry: PluginRegistry, plugin: str, net: object) -> dict[str, o
             raise PluginError(f"the plug-in {plugin!r}: iter_layers yielded {layer!r}, not a Layer")
         layers[layer.path] = layer.layer
     return layers
+
+
+def layers_of(net: object) -> dict[str, object]:
+    """Path → layer of a network of any framework, in definition order, a shared layer at each place.
+
+    Empty for what no plug-in recognises.
+    """
+    from ts_core.frameworks._registry import registry
+
+    plugin, answer = registry().first_with_plugin("iter_layers", net, net=net)
+    return {} if answer is None else layers_by(registry(), plugin, net)

@@ -27,9 +27,18 @@ def fix_random(seed: int = 16) -> None:
         raise ArgumentTypeError(f"seed must be an int, not {type(seed).__name__}")
     if not 0 <= seed < 2**32:
         raise ArgumentError(f"seed must be at least 0 and less than 2**32, not {seed}")
+    os.environ["PYTHONHASHSEED"] = str(seed)
+    seed_generators(seed, deterministic=True)
+
+
+def seed_generators(seed: int, deterministic: bool = False, net: object = None) -> None:
+    """Seed Python, NumPy and every framework that is imported, or that of a network alone; see :func:`fix_random`."""
     from ts_core.frameworks._registry import registry
 
-    os.environ["PYTHONHASHSEED"] = str(seed)
     random.seed(seed)
     np.random.seed(seed)
-    registry().all("seed", seed=seed)
+    if net is None:
+        registry().all("seed", seed=seed, deterministic=deterministic)
+    else:
+        plugin, _ = registry().first_with_plugin("iter_layers", net, net=net)
+        registry().ask(plugin, "seed", seed=seed, deterministic=deterministic)

@@ -143,6 +143,12 @@ def settings(layer: object) -> dict[str, SettingValue] | None:
     return None
 
 
+def kind_of(layer: object) -> str | None:
+    """What a layer of any framework is, in canonical terms; None when no rule knows it."""
+    rules = (table.rule(layer) for _, table in _tables(registry()))
+    return next((rule.kind for rule in rules if rule is not None), None)
+
+
 @functools.lru_cache(maxsize=4)
 def _tables(plugins: PluginRegistry) -> tuple[tuple[str, LayerTable], ...]:
     return tuple((plugin, layer_table(plugins, plugin)) for plugin in plugins.who_answers()["layer_rules"])

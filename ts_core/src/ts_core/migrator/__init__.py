@@ -7,6 +7,7 @@ from ts_core.comparison import (
 )
 from ts_core.migrator._checkpoints import compare_ms_ckpt, compare_pth_and_ckpt
 from ts_core.migrator._folders import compare_dict_dir, compare_grads_dir, compare_list_dir, compare_npy_dir
+from ts_core.migrator._networks import NetDifferenceFinder
 from ts_core.migrator._weights import (
     convert_weight,
     convert_weight_and_load,
@@ -15,6 +16,7 @@ from ts_core.migrator._weights import (
 )
 
 __all__ = [
+    "NetDifferenceFinder",
     "compare_dict_dir",
     "compare_grads_dir",
     "compare_list_dir",

@@ -9,7 +9,7 @@ from ts_core.contract.readers import LazyTensors
 from ts_core.contract.tracing import Call, Inputs, Place, leaves
 from ts_core.errors import ArgumentError
 from ts_core.frameworks import to_numpy
-from ts_core.running._tracing import trace
+from ts_core.running._tracing import observe
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def run(tensors: LazyTensors, inputs: Inputs) -> tuple[list[str], list[Array]]:
     if not isinstance(tensors, NetworkTensors):
         raise ArgumentError("sample_inputs needs two networks: a file cannot be run")
     order = _Order()
-    output = trace(tensors.net, inputs, order)
+    output = observe(tensors.net, inputs, order).output
     return list(order.paths), [to_numpy(leaf) for _, leaf in leaves(output) if leaf is not None]
 
 

@@ -40,13 +40,13 @@ def _array(_: Place, leaf: object) -> object:
     return leaf if isinstance(leaf, _PLAIN) else to_numpy(leaf)
 
 
-def trace(
+def observe(
     net: object,
     inputs: object,
     observer: Observer,
-    training: bool = False,
+    training: bool | None = False,
     loss: Callable[[Any], Any] | None = None,
-) -> object:
+) -> Traced:
     """Run a network once; the observer is told of every call of every layer, in order.
 
     The network is left as it was: modes, hooks, parameters and their gradients, buffers, random states.
@@ -56,12 +56,12 @@ def trace(
         inputs: what :func:`as_inputs` takes.
         observer: told of the calls; what it answers to the end of one replaces its output. Values may be changed in
             place afterwards: it copies or reduces them at once.
-        training: run in training mode instead of evaluation mode.
+        training: run in training mode instead of evaluation mode; None: each layer in its own mode.
         loss: makes a scalar tensor of what the network returns. With it the backward pass runs as well, and the
             gradients with respect to each call's inputs and outputs are told.
 
     Returns:
-        What the network returned.
+        What the network returned, and with a loss its value and the gradients of the parameters.
 
     Raises:
         NoPluginError: no plug-in recognises the network.
@@ -85,7 +85,7 @@ def trace(
         raise PluginError(f"the plug-in {plugin!r}: trace_network answered {result!r:.200}, not a Traced")
     if numbered.told == 0:
         raise PluginError(f"the plug-in {plugin!r}: trace_network told of no call")
-    return result.output
+    return result
 
 
 class _Numbered:
@@ -101,13 +101,13 @@ class _Numbered:
         self.told += 1
         return Call(self.told - 1, path, parent, layer)
 
-    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
         parent = None if call.parent is None else self._calls[call.parent].number
         while self._open and self._open[-1].number != parent:
             self._open.pop()  # left by an exception that the network caught
         renumbered = self._calls[call.number] = self._begin(call.path, parent, call.layer)
         self._open.append(renumbered)
-        self._observer.enter(renumbered, args, kwargs)
+        return self._observer.enter(renumbered, args, kwargs)
 
     def leave(self, call: Call, output: object) -> object | None:
         own = self._calls[call.number]
@@ -115,8 +115,8 @@ class _Numbered:
             pass
         return self._observer.leave(own, output)
 
-    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> None:
-        self._observer.gradient(self._calls[call.number], side, place, gradient)
+    def gradient(self, call: Call, side: str, place: Place, gradient: object) -> object | None:
+        return self._observer.gradient(self._calls[call.number], side, place, gradient)
 
     def save(self, name: str, data: object) -> None:
         """``ts.save`` was called inside the network."""
