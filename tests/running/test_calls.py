@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from ts_core.contract import Layer
-from ts_core.contract.tracing import Calls, Inputs
+from ts_core.contract.tracing import Calls, Inputs, NewInputs
 
 
 class Recorder:
-    def __init__(self, answers=None):
-        self.answers, self.seen = answers or {}, []
+    def __init__(self, answers=None, begins=None):
+        self.answers, self.begins, self.seen = answers or {}, begins or {}, []
 
     def enter(self, call, args, kwargs):
         self.seen.append(("enter", call.path, args, dict(kwargs)))
+        return self.begins.get(call.path)
 
     def leave(self, call, output):
         self.seen.append(("leave", call.path, output))
@@ -70,6 +71,16 @@ def test_an_answer_goes_on_in_place_of_the_output():
         assert net.run(calls, 2) == 7
     with Calls(net.layers(), Recorder({"inner": 7}), lambda value, leaf: value * 100 + leaf) as calls:
         assert net.run(calls, 2) == 703
+
+
+def test_a_call_begins_with_other_inputs_or_answers_without_running():
+    net = Net()
+    with Calls(net.layers(), Recorder(begins={"inner": NewInputs((40,))})) as calls:
+        assert net.run(calls, 2) == 41
+    observer = Recorder(begins={"inner": 7})
+    with Calls(net.layers(), observer) as calls:
+        assert net.run(calls, "fault") == 7
+    assert ("leave", "inner", 7) in observer.seen
 
 
 def test_everything_that_passes_is_watched_on_demand():

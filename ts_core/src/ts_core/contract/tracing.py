@@ -182,10 +182,21 @@ class Calls:
         if self._failed is None or self._failed[0] is not problem:
             self._failed = problem, call.path
 
-    def before(self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """What a hook before the call of a layer does: tell that it begins, and watch its inputs."""
-        call = self.enter(layer, args, kwargs)
+    def before(
+        self, layer: object, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], Mapping[str, Any], object | None]:
+        """What a hook before the call of a layer does: tell that it begins, and watch its inputs.
+
+        Returns:
+            The inputs to go on with, and the output where the observer answered one: the layer then does not run.
+        """
+        call, answer = self.enter(layer, args, kwargs)
         self._watch_all(call, "inputs", [*leaves(args), *leaves(kwargs)])
+        if isinstance(answer, NewInputs):
+            args = replaced(args, answer.args, self._instead, call)  # type: ignore[assignment]
+            kwargs = replaced(dict(kwargs), dict(answer.kwargs), self._instead, call)  # type: ignore[assignment]
+            return args, kwargs, None
+        return args, kwargs, None if answer is None else mapped(answer, lambda _, leaf: self._instead(leaf, None))
 
     def after(self, layer: object, output: Any) -> Any:
         """What a hook behind the call does, also when an exception leaves the layer: the output to go on with."""
@@ -202,10 +213,9 @@ class Calls:
         """The call itself, between the two: for a framework without hooks. A stranger to the network is not told of."""
         if id(layer) not in self._first:
             return function(*args, **kwargs)
-        self.before(layer, args, kwargs)
-        output = None
+        args, kwargs, output = self.before(layer, args, kwargs)
         try:
-            output = function(*args, **kwargs)
+            output = function(*args, **kwargs) if output is None else output
         finally:
             output = self.after(layer, output)
         return output
