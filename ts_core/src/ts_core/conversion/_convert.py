@@ -120,7 +120,8 @@ def convert(
         result = CastTensors(translated, cast) if cast else translated
         rows = tuple(_with_cast(row, translated.index, result.index) for row in rows)
         kept = without_strays(result, chosen, getattr(tensors, "format", None))
-        notes += left_behind(tensors, sorted({*result.metadata} - {*kept.metadata, *(metadata or ())}))
+        strays = sorted({*result.metadata} - {*kept.metadata, *(metadata or ())})
+        notes += left_behind(tensors, strays, "it would be taken for parameters (metadata= asks for it)")
         with _progress(result.index, place, progress) as advance:
 
             def written(nbytes: int) -> None:
