@@ -279,6 +279,7 @@ def test_the_guide_s_functions_see_the_model_alone(tmp_path, capsys):
         weight_map=pair, pt_file_path=tmp_path / "x.pth", ms_file_save_path=tmp_path / "y.ckpt"
     )
     assert report
+    assert ["optimizer" in note or "epoch" in note for note in report.notes] == [True, True]
     assert "epoch" not in ts.open_checkpoint(tmp_path / "y.ckpt")
     compared = ts.migrator.compare_pth_and_ckpt(tmp_path / "m.json", tmp_path / "x.pth", tmp_path / "y.ckpt")
     assert compared, capsys.readouterr().out

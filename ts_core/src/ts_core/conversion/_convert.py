@@ -138,7 +138,8 @@ def convert(
         result = translated if casting is None else casting
         said = [] if casting is None else [f"cast: no tensor is {name}" for name in casting.unused]
         kept = without_strays(result, chosen, getattr(tensors, "format", None))
-        notes += left_behind(tensors, sorted({*result.metadata} - {*kept.metadata, *(metadata or ())}))
+        strays = sorted({*result.metadata} - {*kept.metadata, *(metadata or ())})
+        notes += left_behind(tensors, strays, "it would be taken for parameters (metadata= asks for it)")
         with _progress(result.index, place, progress) as advance:
 
             def written(nbytes: int) -> None:

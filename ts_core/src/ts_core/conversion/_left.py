@@ -41,19 +41,27 @@ def without_strays(tensors: LazyTensors, format: Format, origin: str | None) -> 
     return _WithMetadata(tensors, kept)
 
 
-def left_behind(source: LazyTensors, strays: Iterable[str] = ()) -> Iterator[str]:
+def bare(tensors: LazyTensors) -> LazyTensors:
+    """The tensors without any metadata."""
+    return _WithMetadata(tensors, {})
+
+
+def left_behind(
+    source: LazyTensors, strays: Iterable[str] = (), why: str = "it would be taken for parameters"
+) -> Iterator[str]:
     """The notes on what was not asked for: what stands beside the model in a file, and metadata.
 
     Args:
         source: the checkpoint.
-        strays: the names of the metadata that was not written, because it would have been taken for parameters.
+        strays: the names of the metadata that was not written.
+        why: it was not.
     """
     beside = sections_beside(source)
     if beside:
         yield f"Only a part of the file was taken. Left behind: {'; '.join(map(_words, beside))}."
     names = [name for name in strays if name not in tops_of(beside)]
     if names:
-        yield f"Not written, because it would be taken for parameters (metadata= asks for it): {_some(names)}"
+        yield f"Not written, because {why}: {_some(names)}"
 
 
 def sections_beside(source: LazyTensors) -> list[Section]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ts_core.commit import make_folder
 from ts_core.contract.readers import LazyTensors
-from ts_core.conversion import ConversionReport, left_behind, mapped_rows, save_checkpoint, transfer
+from ts_core.conversion import ConversionReport, bare, left_behind, mapped_rows, save_checkpoint, transfer
 from ts_core.errors import ArgumentError, ArgumentTypeError, NoParametersError, NoPluginError, WeightMapError, warn
 from ts_core.frameworks import framework_of
 from ts_core.log import user_logger
@@ -126,7 +126,7 @@ def convert_weight(
     require_folder(ms_file_save_path, "ms_file_save_path")
     given = pth_para_dict if pt_param_dict is None else pt_param_dict
     with converted(weight_map_path, weight_map, pt_file_path, given) as (tensors, report):
-        save_checkpoint(tensors, ms_file_save_path, format="mindspore")
+        save_checkpoint(bare(tensors), ms_file_save_path, format="mindspore")
     if print_conv_info:
         print(report)
     if print_save_path:
@@ -207,7 +207,7 @@ def converted(
         require_same_names(found, source)
         target = found.apply(source)
         rows = mapped_rows(source.index, target, found.entries)
-        notes = tuple(left_behind(source))
+        notes = tuple(left_behind(source, source.metadata))
         yield target, ConversionReport(rows, notes, source_framework="torch", target_framework="mindspore")
 
 
