@@ -90,7 +90,7 @@ def require_space(path: Path, nbytes: int) -> None:
         CheckpointWriteError: the folder is missing, or its file system has less room than that.
     """
     with _explained(path):
-        free = shutil.disk_usage(resolved(path).parent).free
+        free = shutil.disk_usage(_final(path).parent).free
         if free < nbytes:
             problem = OSError(errno.ENOSPC, f"needs {nbytes / 1e9:.3f} GB, and {free / 1e9:.3f} GB are free")
             raise problem

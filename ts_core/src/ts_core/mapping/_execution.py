@@ -15,7 +15,7 @@ from ts_core.frameworks import load_parameters, to_numpy
 from ts_core.mapping._nouns import GUESS, MapEntry
 from ts_core.mapping._units import Unit
 from ts_core.mapping._weight_map import WeightMap
-from ts_core.running import run, trace
+from ts_core.running import observe, run
 from ts_core.sources import NetworkTensors
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _parting(found: WeightMap, source: NetworkTensors, target: NetworkTensors, i
     """The first layer of the source, in the order of execution, whose outputs are others than its partner's."""
     ours, theirs = _Outputs(), _Outputs()
     for tensors, observer in ((source, ours), (target, theirs)):
-        trace(tensors.net, inputs, observer)
+        observe(tensors.net, inputs, observer)
     owners = [{p.name: p.layer for p in tensors.parameters} for tensors in (source, target)]
     partner = {owners[0][e.source[0]]: owners[1][e.target[0]] for e in found if len(e.source) == len(e.target) == 1}
     for path, output in ours.told.items():

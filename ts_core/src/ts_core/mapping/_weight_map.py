@@ -15,6 +15,7 @@ from typing import Any
 from ts_core.contract.readers import LazyTensors
 from ts_core.errors import ArgumentTypeError, WeightMapError
 from ts_core.mapping import _map_file, _rows
+from ts_core.mapping._content import Content, Target
 from ts_core.mapping._folding import folded
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._names import prefix_changer
@@ -22,54 +23,6 @@ from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unma
 from ts_core.mapping._rows import MapRow, one_or_more
 from ts_core.reporting import Column, Table, Tabular
 from ts_core.text import safe
-
-Target = str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Content:
-    """All that a map says. It never changes: a map that is edited gets another one."""
-
-    entries: tuple[MapEntry, ...]
-    unmatched_source: tuple[Unmatched, ...]
-    unmatched_target: tuple[Unmatched, ...]
-    ambiguous: tuple[Ambiguity, ...]
-    order: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for verb, found, names in (
-            ("start from", self.by_source, [name for entry in self.entries for name in entry.source]),
-            ("lead to", self.by_target, [name for entry in self.entries for name in entry.target]),
-        ):
-            if len(found) < len(names):
-                twice = ", ".join(name for name, count in Counter(names).items() if count > 1)
-                raise WeightMapError(f"several entries of the weight map {verb} the same name: {twice}")
-
-    @cached_property
-    def by_source(self) -> dict[str, MapEntry]:
-        return {name: entry for entry in self.entries for name in entry.source}
-
-    @cached_property
-    def by_target(self) -> dict[str, MapEntry]:
-        return {name: entry for entry in self.entries for name in entry.target}
-
-    @cached_property
-    def names(self) -> dict[str, Target]:
-        return {name: one_or_more(entry.target) for name, entry in self.by_source.items()}
-
-    def settled(self, entries: Iterable[MapEntry], sources: Collection[str], targets: Collection[str]) -> _Content:
-        """With other entries, which settle what was unmatched or ambiguous of these names."""
-        return dataclasses.replace(
-            self,
-            entries=tuple(entries),
-            unmatched_source=tuple(u for u in self.unmatched_source if u.name not in sources),
-            unmatched_target=tuple(u for u in self.unmatched_target if u.name not in targets),
-            ambiguous=tuple(
-                a for a in self.ambiguous if set(a.source).isdisjoint(sources) and set(a.target).isdisjoint(targets)
-            ),
-        )
-
 
 class WeightMap(Tabular[MapRow]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
@@ -98,7 +51,7 @@ class WeightMap(Tabular[MapRow]):
         notes: Iterable[str] = (),
     ) -> None:
         parts = (entries, unmatched_source, unmatched_target, ambiguous, order, notes)
-        self._content = _Content(*map(tuple, parts))  # type: ignore[arg-type]
+        self._content = Content(*map(tuple, parts))  # type: ignore[arg-type]
 
     @property
     def entries(self) -> tuple[MapEntry, ...]:
@@ -240,7 +193,7 @@ class WeightMap(Tabular[MapRow]):
             WeightMapError: see :class:`WeightMap`.
         """
         return WeightMap(
-            **{field.name: getattr(self._content, field.name) for field in dataclasses.fields(_Content)} | parts
+            **{field.name: getattr(self._content, field.name) for field in dataclasses.fields(Content)} | parts
         )
 
     def apply(self, source: LazyTensors) -> MappedTensors:
