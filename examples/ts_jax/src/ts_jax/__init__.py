@@ -37,5 +37,5 @@ def framework_info() -> FrameworkInfo:
         classes=("jax.Array", "flax.nnx.Variable", "flax.nnx.Module"),
         title="JAX",
         cure='pip install "ts-jax[framework]"',
-        contract=3,
+        contract=2,
     )
