@@ -5,6 +5,8 @@ from mindspore import Parameter, nn, ops
 
 
 class Block(nn.Cell):
+    """Attention and feed-forward."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -29,6 +31,8 @@ class Block(nn.Cell):
 
 
 class VisionTransformer(nn.Cell):
+    """Patches, blocks, a head."""
+
     def __init__(self, width: int = 32, depth: int = 3, classes: int = 10) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, width, 8, 8, has_bias=True)

@@ -5,6 +5,8 @@ from torch import nn
 
 
 class Block(nn.Module):
+    """Attention and feed-forward."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -29,6 +31,8 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
+    """Patches, blocks, a head."""
+
     def __init__(self, width: int = 32, depth: int = 3, classes: int = 10) -> None:
         super().__init__()
         self.patches = nn.Conv2d(3, width, 8, 8)
