@@ -134,7 +134,7 @@ class Calls:
         layers: Iterable[Layer],
         observer: Observer,
         instead: Callable[[Any, Any], Any] = lambda value, leaf: value,
-        watch: Callable[[Any, Callable[[Any], None]], object] | None = None,
+        watch: Callable[[Any, Callable[[Any], object]], object] | None = None,
     ) -> None:
         self._observer, self._instead, self._watch = observer, instead, watch
         self._first: dict[int, Layer] = {}  # by the identity of the object: a shared layer has its first place

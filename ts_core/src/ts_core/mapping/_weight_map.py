@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import reprlib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +20,7 @@ from ts_core.mapping._nouns import HARMLESS, LEFT_OUT, Ambiguity, MapEntry, Unma
 from ts_core.mapping._rows import MapRow, one_or_more
 from ts_core.reporting import Column, Table, Tabular
 from ts_core.text import safe
+
 
 class WeightMap(Tabular[MapRow]):
     """Which tensors of a source become which tensors of a target, in the order of the source.
