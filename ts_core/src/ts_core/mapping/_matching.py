@@ -336,7 +336,7 @@ def _entry(pair: Pair, group: Sequence[Paired]) -> MapEntry:
 
 def _apart(entry: MapEntry) -> Iterator[MapEntry]:
     """An entry for each tensor, where both sides hold the same parts and nothing is joined."""
-    if entry.transform is None and len(entry.source) == len(entry.target):
+    if entry.transform is None and len(entry.source) == len(entry.target) > 1:
         pairs = zip(entry.source, entry.target, strict=True)
         yield from (replace(entry, source=(a,), target=(b,), doubt="") for a, b in pairs)
     else:
