@@ -81,12 +81,15 @@ def _lie(kind: str, told: Settings, axis: int, size: int) -> tuple[int, ...] | N
     else:
         begin, end = pads[axis]
         room = size + begin + end - reach
-        if room < 0:
-            return None
         rounds_up = bool(told.get("ceil_mode"))
         count = (-(-room // step) if rounds_up else room // step) + 1
         if rounds_up and (count - 1) * step >= size + begin:  # no window begins behind the end
             count -= 1
+        if count < 1:
+            return None
+    if KINDS[kind].family == "max_pool" and apart == 1:  # what is outside is no matter: only what lies in the windows
+        starts = range(-begin, count * step - begin, step)
+        return tuple(edge for start in starts for edge in (max(start, 0), min(start + reach, size)))
     if KINDS[kind].family != "avg_pool" or told.get("count_include_pad") is False:
         return begin, count
     return begin, count, min((count - 1) * step - begin + reach, size + end)
