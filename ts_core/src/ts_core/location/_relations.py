@@ -149,12 +149,11 @@ def _parts(a: Array, b: Array, fits: Fits) -> str | None:
             continue
         others = tuple(i for i in range(a.ndim) if i != axis)
         aa, ab = (a * a).sum(axis=others), (a * b).sum(axis=others)
-        if not (aa > 0).all():
-            continue
-        factors = ab / aa
+        known = aa > 1e-12 * aa.max()  # a channel that is silent tells of no factor
+        factors = np.where(known, ab / np.where(known, aa, 1), 1)
         if not fits(a * np.expand_dims(factors, others)):
             continue
-        kinds = sorted({float(f"{factor:.4g}") for factor in factors})
+        kinds = sorted({float(f"{factor:.4g}") for factor in factors[known]})
         if 1 < len(kinds) <= 3:
             changed = [kind for kind in kinds if abs(kind - 1) > 1e-3]
             near = [np.abs(factors - kind) <= 1e-3 * max(abs(kind), 1e-3) for kind in changed]
