@@ -468,3 +468,34 @@ def test_an_interrupt_stops_at_once_and_leaves_no_thread(workers):
     process.send_signal(signal.SIGINT)
     out, complaints = process.communicate(timeout=60)
     assert (out, complaints) == ("stopped True True 1\n", "")
+
+
+_INTERRUPTED_OFTEN = """
+    import random, signal, threading
+    from ts_core.work import run
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, interrupt)
+    chance, interrupted = random.Random(0), 0
+    for _ in range(500):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.001, 0.01))
+            for _ in run(iter(int, 1), abs, threads=4):  # without end
+                pass
+        except KeyboardInterrupt:
+            interrupted += 1
+    print(interrupted, threading.active_count())
+"""
+
+
+def test_no_lock_is_left_behind_by_any_interrupt():
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(_INTERRUPTED_OFTEN)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("500 1\n", "")

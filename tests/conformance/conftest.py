@@ -15,6 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from seeding import RUN_SUITE, Hook, Reports, altered
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each bug of a file is a case."""
+    if "caught_by" in metafunc.fixturenames:
+        metafunc.parametrize(("hook", "alter", "caught_by", "says"), metafunc.cls.bugs)
+
+
 @pytest.fixture
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Callable[..., Reports]:
     """Runs tests of the suite on a plug-in module, in this process; `body` is more of the suite's class."""

@@ -129,3 +129,21 @@ def swapped(rule: LayerRule, one: str, other: str) -> dict[str, Any]:
     exchange = {one: other, other: one}
     norm = "norm" in rule.kind and {one, other} <= set(rule.roles.values())
     return {"roles": {local: exchange.get(role, role) for local, role in rule.roles.items()}} if norm else {}
+
+
+class EachIsCaught:
+    """The tests of a file of bugs."""
+
+    bugs: Bugs
+
+    @pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
+    def test_the_suite_catches(self, hook, alter, caught_by, says, caught):
+        assert says in caught(hook, alter, caught_by)
+
+    def test_what_catches_a_bug_passes_without_it(self, suite):
+        import ts_torch
+
+        tests = {parameters.values[2] for parameters in self.bugs}
+        reports = suite(altered("seed", ts_torch.seed), *tests)
+        assert {test.partition("[")[0] for test in reports.passed} >= tests
+        assert not reports.failures

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from seeding import Bugs, altered, on_arrays, on_each_parameter, on_layers, on_parameters
+from seeding import Bugs, EachIsCaught, on_arrays, on_each_parameter, on_layers, on_parameters
 
 torch = pytest.importorskip("torch")
 bug = Bugs()
@@ -328,16 +328,5 @@ def loads_into_strangers(honest):
     return load_parameters
 
 
-@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
-@pytest.mark.parametrize(("hook", "alter", "caught_by", "says"), bug)
-def test_the_suite_catches(hook, alter, caught_by, says, caught):
-    assert says in caught(hook, alter, caught_by)
-
-
-def test_every_test_that_catches_a_bug_passes_without_it(suite):
-    import ts_torch
-
-    tests = {parameters.values[2] for parameters in bug}
-    reports = suite(altered("seed", ts_torch.seed), *tests)
-    assert {test.partition("[")[0] for test in reports.passed} >= tests
-    assert not reports.failures
+class TestBugs(EachIsCaught):
+    bugs = bug

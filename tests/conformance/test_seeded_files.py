@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from seeding import Bugs, altered
+from seeding import Bugs, EachIsCaught, altered
 
 from ts_core.checkpoints.formats import core_formats
 from ts_core.contract.formats import Format
@@ -299,16 +299,5 @@ def test_a_format_may_be_read_only_and_files_of_the_framework_absent(suite):
     assert not absent.failures
 
 
-@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
-@pytest.mark.parametrize(("hook", "alter", "caught_by", "says"), bug)
-def test_the_suite_catches(hook, alter, caught_by, says, caught):
-    assert says in caught(hook, alter, caught_by)
-
-
-def test_every_test_that_catches_a_bug_passes_without_it(suite):
-    import ts_torch
-
-    tests = {parameters.values[2] for parameters in bug}
-    reports = suite(altered("seed", ts_torch.seed), *tests)
-    assert {test.partition("[")[0] for test in reports.passed} >= tests
-    assert not reports.failures
+class TestBugs(EachIsCaught):
+    bugs = bug

@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 
 import pytest
-from seeding import Bugs, altered, on_each_rule, swapped
+from seeding import Bugs, EachIsCaught, altered, on_each_rule, swapped
 
 from ts_core.contract.nouns import LayerRule
 from ts_core.contract.transforms import InsertAxis, Transpose
@@ -250,21 +250,6 @@ def seed_ignored(honest):
 
 
 @pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
-@pytest.mark.parametrize(("hook", "alter", "caught_by", "says"), bug)
-def test_the_suite_catches(hook, alter, caught_by, says, caught):
-    assert says in caught(hook, alter, caught_by)
-
-
-def test_every_test_that_catches_a_bug_passes_without_it(suite):
-    import ts_torch
-
-    tests = {parameters.values[2] for parameters in bug}
-    reports = suite(altered("seed", ts_torch.seed), *tests)
-    assert {test.partition("[")[0] for test in reports.passed} >= tests
-    assert not reports.failures
-
-
-@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
 def test_the_suite_catches_a_hook_without_its_mark(suite):
     (failure,) = suite(altered("seed", lambda seed: None, marked=False), "test_is_registered").failures
     assert "seed is marked with @hookimpl" in failure
@@ -388,3 +373,7 @@ def test_tensors_may_be_of_a_framework_that_is_named_in_shares(suite, monkeypatc
     reports = suite(altered("framework_info", lambda: info), *tests)
     assert not reports.failures
     assert len(reports.passed) > 2
+
+
+class TestBugs(EachIsCaught):
+    bugs = bug

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from seeding import Bugs, altered
+from seeding import Bugs, EachIsCaught, altered
 
 from ts_core.contract.tracing import Inputs, Traced, mapped
 
@@ -380,16 +380,5 @@ def test_networks_of_the_author_have_to_show_what_the_suite_is_about(suite):
     assert "a layer that raises" in failure
 
 
-@pytest.mark.filterwarnings("ignore::ts_core.errors.PluginWarning")
-@pytest.mark.parametrize(("hook", "alter", "caught_by", "says"), bug)
-def test_the_suite_catches(hook, alter, caught_by, says, caught):
-    assert says in caught(hook, alter, caught_by)
-
-
-def test_every_test_that_catches_a_bug_passes_without_it(suite):
-    import ts_torch
-
-    tests = {parameters.values[2] for parameters in bug}
-    reports = suite(altered("seed", ts_torch.seed), *tests)
-    assert {test.partition("[")[0] for test in reports.passed} >= tests
-    assert not reports.failures
+class TestBugs(EachIsCaught):
+    bugs = bug

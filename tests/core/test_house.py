@@ -20,7 +20,7 @@ PLUGINS = {
 }
 PAGE = (ROOT / "docs" / "design.md").read_text("utf-8")
 ROOMS = re.findall(r"^ [├└]─ (\w+) ", PAGE, re.MULTILINE)  # from top to bottom
-FOUNDATIONS = ["commit", "errors", "log", "text", "_lazily"]  # below every room
+FOUNDATIONS = ["commit", "errors", "log", "text", "threads", "_lazily"]  # below every room
 HEIGHT = {name: height for height, name in enumerate(reversed([*ROOMS, *FOUNDATIONS]))}
 
 

@@ -10,9 +10,11 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ts_core.contract.byte_sources import Array, ByteSource, release
 from ts_core.contract.files import RELEASED, OutputFile, raw_blocks, raw_bytes, reading
+from ts_core.threads import Threads
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, length of the name, length of the extra field
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -133,11 +135,10 @@ class ZipWriter:
     """Writes an archive of stored entries, the content of each aligned to 64 bytes."""
 
     def __init__(self, path: Path) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # a heavy import, and only for writing
-
         self._file = OutputFile(path)
         self._directory: list[bytes] = []
-        self._checksums = ThreadPoolExecutor(max_workers=1, thread_name_prefix="crc32")
+        self._checksums: Threads[tuple[Any, int], int] = Threads(1, lambda block: zlib.crc32(*block))
+        self._checksums.start()
 
     def add(self, name: str, head: bytes, array: Array | None = None) -> None:
         """Append an entry whose content is some bytes, and after them the elements of an array."""
@@ -158,9 +159,9 @@ class ZipWriter:
             self._file.write(head)
             checksum = zlib.crc32(head)
             for block in raw_blocks(array):
-                pending = self._checksums.submit(zlib.crc32, block, checksum)
+                self._checksums.put((block, checksum))
                 self._file.write(block)
-                checksum = pending.result()
+                checksum = self._checksums.get()
             end = self._file.position
             self._file.seek(start)
             self._file.write(_local_header(encoded, start, size, checksum))
@@ -186,7 +187,7 @@ class ZipWriter:
 
     def close(self) -> None:
         """Close the file."""
-        self._checksums.shutdown()
+        self._checksums.close()
         self._file.close()
 
 

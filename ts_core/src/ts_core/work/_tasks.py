@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain, islice
 from typing import TypeVar
 
 from ts_core.errors import ArgumentError, ArgumentTypeError, TsError, WorkerWarning, warn
+from ts_core.threads import Threads
 from ts_core.work._processes import Crew
 
 Task = TypeVar("Task")
@@ -42,32 +43,51 @@ def run(
     """
     todo = iter(tasks)
     head = list(islice(todo, 2))
-    if executor is None and (threads == 1 or len(head) < 2):
-        yield from map(do, chain(head, todo))
-        return
+    todo = chain(head, todo)
+    if executor is not None:
+        yield from _by_executor(todo, do, executor, error)
+    elif threads == 1 or len(head) < 2:
+        yield from map(do, todo)
+    elif processes > 1:
+        with closing(Crew(processes, do, portable)) as crew:
+            yield from _by_threads(todo, crew.do, processes)
+        if crew.lost:
+            warn(WorkerWarning(f"workers were lost: {len(crew.lost)}; their share was done here ({crew.lost[0]})"))
+    else:
+        yield from _by_threads(todo, do, threads)
 
-    with ExitStack() as ours:  # left by Ctrl-C as well: what has not begun is dropped, what has ends within a task
-        pool, limit, crew = executor, _PENDING, None
-        if processes > 1:
-            threads, crew = processes, ours.enter_context(closing(Crew(processes, do, portable)))
-        if pool is None:
-            pool, limit = ThreadPoolExecutor(threads), 2 * threads
-            ours.callback(pool.shutdown, wait=True, cancel_futures=True)
-        pending: set[Future[Answer]] = set()
-        ours.callback(lambda: [future.cancel() for future in pending])
-        no_more: list[Task | None] = [None]
-        try:
-            for task in chain(head, todo, no_more):
-                if task is not None:
-                    pending.add(pool.submit(crew.do if crew else do, task))
-                while pending and (task is None or len(pending) >= limit):
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        yield future.result()
-        except BrokenExecutor as problem:
-            raise error(f"the executor lost its workers: {problem}") from problem
-    if crew and crew.lost:
-        warn(WorkerWarning(f"workers were lost: {len(crew.lost)}; their share was done here ({crew.lost[0]})"))
+
+def _by_threads(tasks: Iterator[Task], do: Callable[[Task], Answer], count: int) -> Iterator[Answer]:
+    with Threads(count, do) as threads:
+        waiting = 0
+        for task in tasks:
+            threads.put(task)
+            waiting += 1
+            if waiting == 2 * count:
+                yield threads.get()
+                waiting -= 1
+        for _ in range(waiting):
+            yield threads.get()
+
+
+def _by_executor(
+    tasks: Iterator[Task], do: Callable[[Task], Answer], executor: Executor, error: type[TsError]
+) -> Iterator[Answer]:
+    pending: set[Future[Answer]] = set()
+    no_more: list[Task | None] = [None]
+    try:
+        for task in chain(tasks, no_more):
+            if task is not None:
+                pending.add(executor.submit(do, task))
+            while pending and (task is None or len(pending) >= _PENDING):
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+    except BrokenExecutor as problem:
+        raise error(f"the executor lost its workers: {problem}") from problem
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def check_workers(workers: object, executor: object) -> None:
