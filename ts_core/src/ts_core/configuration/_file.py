@@ -13,7 +13,7 @@ from typing import Any
 from ts_core.contract.dtypes import dtype_name, dtype_of
 from ts_core.contract.nouns import Parameter
 from ts_core.contract.settings import SettingValue
-from ts_core.contract.transform_files import from_json
+from ts_core.contract.transforms import from_json
 from ts_core.errors import SettingsError, SettingsNotFoundError, TsError
 from ts_core.frameworks import ToldLayer
 

@@ -8,13 +8,14 @@ one. Files name a transform by its name and arguments, never by a Python path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ts_core.contract.combining import Combine, InsertZeros, LeaveOut
 from ts_core.contract.files import count_elements
+from ts_core.contract.transform_arguments import brief, read_arguments
 from ts_core.contract.transform_base import Shape, Transform
 from ts_core.errors import WeightMapError
 
@@ -35,6 +36,7 @@ __all__ = [
     "Transform",
     "Transpose",
     "chain",
+    "from_json",
 ]
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 One = TypeVar("One")
+
+_DEEPEST = 16  # transforms inside each other: a chain of steps for each of several arrays is two
 
 
 def _only(transform: Transform, given: tuple[One, ...]) -> One:
@@ -345,3 +349,24 @@ def chain(*transforms: Transform | None) -> Transform | None:
     if len(steps) > 1:
         return Chain(tuple(steps))
     return steps[0] if steps else None
+
+
+def from_json(entry: object, depth: int = 0) -> Transform:
+    """A transform from the name and arguments in a file; `depth` is how many transforms it is inside of.
+
+    Raises:
+        WeightMapError: anything outside the vocabulary, or arguments of another kind than the transform has.
+    """
+    if not isinstance(entry, Mapping):
+        raise WeightMapError(f"a transform is an object with its name and arguments, not {brief(entry)}")
+    if depth == _DEEPEST:
+        raise WeightMapError(f"more than {_DEEPEST} transforms inside each other")
+    name = entry.get("transform")
+    if not isinstance(name, str) or name not in TRANSFORMS:
+        known = ", ".join(sorted(TRANSFORMS))
+        raise WeightMapError(f"unknown transform {brief(name)}; a weight map may use: {known}")
+    kind: Any = TRANSFORMS[name]
+    wanted = {field.name: str(field.type) for field in fields(kind)}
+    given = {key: value for key, value in entry.items() if key != "transform"}
+    transform: Transform = kind(**read_arguments(name, wanted, given, lambda inner: from_json(inner, depth + 1)))
+    return transform

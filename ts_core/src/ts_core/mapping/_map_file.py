@@ -10,8 +10,7 @@ from typing import Any
 
 from ts_core.commit import write_text
 from ts_core.contract.files import path_of, read_text, unique_keys
-from ts_core.contract.transform_files import from_json
-from ts_core.contract.transforms import InsertAxis, Transform
+from ts_core.contract.transforms import InsertAxis, Transform, from_json
 from ts_core.errors import CheckpointWriteError, TsError, WeightMapError, WeightMapNotFoundError
 from ts_core.mapping._nouns import ERROR, HARMLESS, LEFT_OUT, MapEntry, Unmatched
 
