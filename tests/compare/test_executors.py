@@ -471,7 +471,7 @@ def test_an_interrupt_stops_at_once_and_leaves_no_thread(workers):
 
 
 _INTERRUPTED_OFTEN = """
-    import random, signal, threading
+    import random, signal, threading, time
     from ts_core.work import run
 
     def interrupt(*_):
@@ -486,6 +486,9 @@ _INTERRUPTED_OFTEN = """
                 pass
         except KeyboardInterrupt:
             interrupted += 1
+    end = time.monotonic() + 60
+    while threading.active_count() > 1 and time.monotonic() < end:  # one that was just being started ends by itself
+        time.sleep(0.01)
     print(interrupted, threading.active_count())
 """
 
