@@ -484,3 +484,15 @@ def test_windows_that_are_said_to_be_equal_are_equal_and_others_are_not(seed):
         report = compared(Named(p=ours), Cells(p=theirs), sample_inputs=x)
         assert report.failed == tuple(row for row in report.rows if not row)
         assert bool(report) is same, f"{size}: {report}"
+
+
+def test_a_run_takes_the_weights_that_fit():
+    ours = Named(f=tn.Linear(3, 4), a=tn.LeakyReLU(0.3), g=tn.Linear(4, 5))
+    theirs = Cells(f=mn.Dense(3, 4), a=mn.LeakyReLU(0.2), g=mn.Dense(4, 6))
+    report = compared(
+        *(ours, theirs),
+        weight_map=({f"{n}.{w}": f"{n}.{w}" for n in "fg" for w in ("weight", "bias")}, {}),
+        sample_inputs=np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32),
+    )
+    assert {row.setting for row in report.failed} == {"negative_slope", "out_features"}
+    assert next(row for row in report.failed if row.setting == "negative_slope").moved > 0.01

@@ -18,6 +18,7 @@ from ts_core.contract.settings import SettingValue
 from ts_core.errors import ArgumentTypeError
 from ts_core.frameworks import ToldLayer, described, framework_of
 from ts_core.reporting import Column, Tabular
+from ts_core.text import safe
 
 
 class SettingRow(NamedTuple):
@@ -106,7 +107,7 @@ class NetworkSettings(Tabular[SettingRow]):
         return dict(Counter(dtype_name(one.dtype) for one in self.parameters))
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self._notes()])
+        return "\n".join([self.table(), *map(safe, self._notes())])
 
     def _notes(self) -> Iterator[str]:
         mode = {True: "training mode", False: "evaluation mode", None: "no mode"}[self.training]

@@ -67,10 +67,10 @@ def spelled(told: SettingValue | None) -> str:
         return told.spelled
     paths = told.spelled.split()
     values = told.raw if len(paths) > 1 and isinstance(told.raw, Mapping) else {paths[0]: told.raw}
-    return " ".join(f"{path.partition('|')[0]}={_one_line(value)}" for path, value in values.items())
+    return " ".join(f"{path.partition('|')[0]}={_brief(value)}" for path, value in values.items())
 
 
-def _one_line(value: object) -> str:
+def _brief(value: object) -> str:
     plain = isinstance(value, bool | int | float | str | tuple | list | type(None))
     text = repr(value) if plain else str(getattr(value, "__name__", type(value).__name__))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."

@@ -18,6 +18,7 @@ from ts_core.contract.layers import KINDS
 from ts_core.contract.settings import SettingValue
 from ts_core.frameworks import ToldLayer, title_of
 from ts_core.reporting import Column, Table, Tabular
+from ts_core.text import safe
 
 _OUT_OF_SIGHT = "functional calls are out of sight: use ts.locate"
 _SPELLED = 32  # characters that a table shows of how a value is spelled
@@ -155,7 +156,7 @@ class SettingsReport(Tabular[SettingDifference]):
         return f"{differ} of {len(self.rows)} settings differ, in {layers} places; {self._pairs} pairs of layers"
 
     def __str__(self) -> str:
-        return "\n".join([*([self.table()] if self.failed else []), self.summary, *self.notes])
+        return "\n".join([*([self.table()] if self.failed else []), self.summary, *map(safe, self.notes)])
 
     def table(self) -> str:
         """What differs, as a text table; layers that differ alike are one line."""

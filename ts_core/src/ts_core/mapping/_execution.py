@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.contract.readers import LazyTensors
 from ts_core.contract.tracing import Call, Inputs, Place, leaves
-from ts_core.frameworks import load_parameters, to_numpy
+from ts_core.frameworks import to_numpy
+from ts_core.mapping._holding import holding
 from ts_core.mapping._nouns import GUESS, MapEntry
 from ts_core.mapping._units import Unit
 from ts_core.mapping._weight_map import WeightMap
@@ -40,19 +39,6 @@ def in_order(units: Sequence[Unit], paths: Sequence[str]) -> list[Unit]:
     for position, unit in enumerate(ordered):
         unit.position = position
     return ordered
-
-
-@contextmanager
-def holding(found: WeightMap, source: LazyTensors, target: NetworkTensors) -> Iterator[None]:
-    """While it lasts, the target has the source's weights through a map; then its own again."""
-    mapped = found.apply(source)
-    before = {name: np.array(target[name]) for name in mapped if name in target}
-    fitting = [name for name in before if before[name].shape == mapped.info(name).shape]
-    try:
-        load_parameters(target.net, {name: mapped[name] for name in fitting}, strict=False)
-        yield
-    finally:
-        load_parameters(target.net, before, strict=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,12 +223,12 @@ class _Pairing:
         if families[0] == families[1]:
             told_alike = self.ours.told[ours] == self.theirs.told[theirs]
             return 4 + same_name + told_alike + both_bare / 2 if same_home or told_alike else 0
+        if same_home and (one.kind is None) != (other.kind is None) and _named_alike(one, other):
+            return 2.5 + same_name
         if not (same_home and both_bare):
             return 0
         if families[0] in _GROUP and _GROUP[families[0]] == _GROUP.get(families[1]):
             return 1.5 + same_name
-        if (one.kind is None) != (other.kind is None) and _named_alike(one, other):
-            return 2.5 + same_name
         return 1.25 if same_name and "identity" in families else 0
 
     def _best_chain(self, left: list[int], right: list[int], least: float) -> list[tuple[int, int]]:
