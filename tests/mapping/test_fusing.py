@@ -114,3 +114,29 @@ def test_layers_elsewhere_are_no_parts():
     source = arrays(**{"a.one.weight": (2, 5), "a.mid.weight": (7, 2), "z.two.weight": (3, 5), "z.end.weight": (8, 3)})
     target = {"a.mid.weight": (7, 2), "q.whole.weight": (5, 5), "z.end.weight": (8, 3), "z.more.weight": (9, 9)}
     assert "q.whole.weight" in {u.name for u in ts.weight_map(source, target).unmatched_target}
+
+
+@pytest.mark.parametrize("present", ["qv", "qkv"])
+@pytest.mark.parametrize("target", ["apart", "whole"])
+def test_biases_beside_a_fused_projection_belong_to_its_parts(present, target):
+    source = arrays(**{"attn.qkv.weight": (12, 4), "attn.proj.weight": (6, 4), "out": (3,)})
+    source |= arrays(**{f"attn.{part}_bias": (4,) for part in present})
+    rest = {"attn.proj.weight": (6, 4), "out": (3,)}
+    if target == "whole":
+        wanted = {"attn.qkv.weight": (12, 4), "attn.qkv.bias": (12,), **rest}
+    else:
+        wanted = {f"attn.{part}.weight": (4, 4) for part in "qkv"} | rest
+        wanted |= {f"attn.{part}.bias": (4,) for part in present}
+    found = ts.weight_map(source, wanted)
+    assert found.complete
+    mapped = found.apply(open_source(source))
+    zeros = np.zeros(4, np.float32)
+    told = [source.get(f"attn.{part}_bias", zeros) for part in "qkv"]
+    if target == "whole":
+        np.testing.assert_array_equal(mapped["attn.qkv.bias"], np.concatenate(told))
+    else:
+        for number, part in enumerate("qkv"):
+            rows = slice(4 * number, 4 * number + 4)
+            np.testing.assert_array_equal(mapped[f"attn.{part}.weight"], source["attn.qkv.weight"][rows])
+            if part in present:
+                assert found[f"attn.{part}_bias"] == f"attn.{part}.bias"

@@ -140,3 +140,23 @@ def test_candidates_that_are_free_come_first():
     source = net(**body, head=nn.Linear(8, 10), head_aux=nn.Linear(8, 12))
     target = cell(**ms_body, head=msnn.Dense(8, 10), zzz=msnn.Dense(8, 14))
     assert reasons(source, target)["head_aux.weight"].candidates[0] == "zzz.weight"
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+def test_norms_stand_behind_the_convolution_that_they_belong_to(last):
+    """The shortcut of a block is defined first by one, and last by another; the norms are of one size."""
+    shortcut = {"downsample": net(conv=nn.Conv2d(4, 8, 1, bias=False), bn=nn.BatchNorm2d(8))}
+    main = {
+        "conv1": net(conv=nn.Conv2d(4, 8, 3, bias=False), bn=nn.BatchNorm2d(8)),
+        "conv2": net(conv=nn.Conv2d(8, 8, 3, bias=False), bn=nn.BatchNorm2d(8)),
+    }
+    source = net(b=net(**(main | shortcut if last else shortcut | main)), head=nn.Linear(8, 3))
+    ms_shortcut = {"proj": msnn.Conv2d(4, 8, 1), "bn": msnn.BatchNorm2d(8)}
+    ms_main = {
+        "f": cell(a=msnn.Conv2d(4, 8, 3), a_bn=msnn.BatchNorm2d(8), b=msnn.Conv2d(8, 8, 3), b_bn=msnn.BatchNorm2d(8))
+    }
+    target = cell(b=cell(**(ms_shortcut | ms_main)), head=msnn.Dense(8, 3))
+    pairs = layers_of(ts.weight_map(source, target))
+    assert pairs["b.downsample.bn"] == "b.bn"
+    assert pairs["b.conv1.bn"] == "b.f.a_bn"
+    assert pairs["b.conv2.bn"] == "b.f.b_bn"

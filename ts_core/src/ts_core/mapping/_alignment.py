@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ts_core.mapping._choosing import GUESSED, NAME, ORDER, STRUCTURE, WORDS, assign
+from ts_core.mapping._choosing import DEFINITION, EXECUTION, GUESSED, NAME, ORDER, STRUCTURE, WORDS, assign
 from ts_core.mapping._names import numbers, overlap, spelling, words
 from ts_core.mapping._tree import BY_POSITION, Node, Trees
 from ts_core.mapping._units import Unit
@@ -39,10 +39,11 @@ class Pair:
     Attributes:
         source: unit of the source.
         target: unit of the target.
-        evidence: what decided: :data:`STRUCTURE` left one possibility, or :data:`NAME`, :data:`ORDER` of definition or
-            :data:`EXECUTION` chose, between them or between modules that they are in.
+        evidence: what decided: :data:`STRUCTURE` left one possibility, or :data:`NAME`, :data:`ORDER`, that of
+            :data:`DEFINITION` or of :data:`EXECUTION` chose, between them or between modules that they are in.
         sound: whether the surroundings agree as well: no equal module was left over on either side.
         loose: nothing but being left over speaks for it: it needs the same place, or the same name.
+        by_position: nothing but the order of definition, or of execution, chose it inside its module.
     """
 
     source: Unit
@@ -50,6 +51,7 @@ class Pair:
     evidence: str
     sound: bool
     loose: bool = False
+    by_position: bool = False
 
 
 def align(
@@ -215,7 +217,8 @@ class _Setting:
     def pair(self, a: Node, b: Node, evidence: str, sound: bool, loose: bool) -> Pair:
         assert a.unit is not None  # these are leaves
         assert b.unit is not None
-        return Pair(a.unit, b.unit, self.guessed or evidence, sound, loose)
+        by_position = evidence in (DEFINITION, EXECUTION)
+        return Pair(a.unit, b.unit, self.guessed or evidence, sound, loose, by_position)
 
 
 def _settle(

@@ -18,9 +18,9 @@ WORDS = 0.3
 # Words with this much in common say the same: abbreviations, synonyms.
 _SAME = 0.6
 
-NAME, STRUCTURE, ORDER, EXECUTION = "name", "structure", "order", "execution"
+NAME, STRUCTURE, ORDER, DEFINITION, EXECUTION = "name", "structure", "order", "definition", "execution"
 # What leaves a choice a guess, and with it whatever is matched inside.
-GUESSED = frozenset([ORDER, EXECUTION])
+GUESSED = frozenset([ORDER, DEFINITION, EXECUTION])
 
 
 def assign(left: list[Node], right: list[Node]) -> Iterator[tuple[Node, Node, str]]:
@@ -83,7 +83,7 @@ def _in_order(left: list[Node], right: list[Node], named: bool) -> Iterator[tupl
             evidence = EXECUTION  # numbers may mean anything; what runs first is first
         elif not all(_say_the_same(words(a.path), words(b.path)) for a, b in by_key):
             evidence = ORDER  # one side may count from the other end
-    elif evidence == ORDER and all(node.ran for node in (*left, *right)):
+    elif evidence in (ORDER, DEFINITION) and all(node.ran for node in (*left, *right)):
         evidence = EXECUTION
     yield from ((a, b, evidence) for a, b in (by_position if evidence == EXECUTION else by_key))
 
@@ -112,12 +112,12 @@ def _numbered(left: list[Node], right: list[Node]) -> tuple[Callable[[Node], Any
         if ours == theirs and len(ours) == len(left):
             return key, NAME
     if len(ours) < len(left) or len(theirs) < len(right) or len({len(counted(node)) for node in both}) > 1:
-        return BY_POSITION, ORDER
+        return BY_POSITION, DEFINITION
     # Numbers may count, or be sizes: a number of channels is larger than what stands before it.
     counting = all(max(counted(node)) <= 4 * node.position + 8 for node in both)
     if all(sorted(side, key=counted) == sorted(side, key=BY_POSITION) for side in (left, right)):
-        return BY_POSITION, NAME if counting else ORDER
-    return counted if counting else BY_POSITION, ORDER
+        return BY_POSITION, NAME if counting else DEFINITION
+    return (counted, ORDER) if counting else (BY_POSITION, DEFINITION)
 
 
 def _inner_paths(nodes: list[Node]) -> list[str]:

@@ -15,7 +15,7 @@ from ts_core.mapping._places import Places
 from ts_core.mapping._units import BIAS_IS_OPTIONAL, BIASES_ARE_ADDED, Slot, Unit, compatible
 
 # How many tensors are looked at for each word and size, and on either side of a place.
-_LOOKED_AT, _BESIDE = 100, 4
+_LOOKED_AT, _BESIDE = 30, 4
 
 
 class Explainer:

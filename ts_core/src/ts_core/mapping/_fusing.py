@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from ts_core.mapping._alignment import Pair
+from ts_core.mapping._alignment import Pair, side_by_side
 from ts_core.mapping._choosing import ORDER
 from ts_core.mapping._names import tokens
 from ts_core.mapping._places import Places
@@ -172,44 +172,43 @@ def fuse_by_place(
     Returns:
         The pairs, and what is left over now.
     """
-    sides = (list(left), list(right))
-    pairs = []
-    for side in (0, 1):
-        for whole in list(sides[side]):
-            parts = [
-                part
-                for part in sides[1 - side]
-                if _may_be_part(part, whole) and places.agree(*_turned(side, whole, part))
-            ]
-            if len(parts) < 2 or sum(map(outputs, parts)) != outputs(whole) or not places.together(1 - side, parts):
-                continue
-            made = joined(whole.path, sorted(parts, key=attrgetter("position")))
-            if made is not None and made.main == whole.main:
-                pairs.append(Pair(*_turned(side, whole, made), ORDER, False))
-                sides[side].remove(whole)
-                sides[1 - side][:] = [unit for unit in sides[1 - side] if unit not in parts]
-    return pairs, *sides
+    pairs: list[Pair] = []
+    used: set[int] = set()
+    for both in side_by_side(left, right, _inputs_of):
+        for side in (0, 1):
+            sizes = [(outputs(unit), unit) for unit in both[1 - side] if _joinable(unit)]
+            for whole in both[side] if len(sizes) > 1 else ():
+                if id(whole) in used or not _joinable(whole):
+                    continue
+                own = outputs(whole)
+                parts = [
+                    part
+                    for size, part in sizes
+                    if size < own and id(part) not in used and compatible(part, whole)
+                    if places.agree(*_turned(side, whole, part))
+                ]
+                if len(parts) < 2 or sum(map(outputs, parts)) != own or not places.together(1 - side, parts):
+                    continue
+                made = joined(whole.path, sorted(parts, key=attrgetter("position")))
+                if made is not None and made.main == whole.main:
+                    pairs.append(Pair(*_turned(side, whole, made), ORDER, False))
+                    used |= {id(whole), *map(id, parts)}
+    spare_left, spare_right = ([unit for unit in units if id(unit) not in used] for units in (left, right))
+    return pairs, spare_left, spare_right
 
 
 def _turned(side: int, unit: Unit, other: Unit) -> tuple[Unit, Unit]:
     return (other, unit) if side else (unit, other)
 
 
-def _may_be_part(part: Unit, whole: Unit) -> bool:
-    """Whether a layer may be a part of another, by kind and inputs."""
-    if (
-        part.lone
-        or whole.lone
-        or not compatible(part, whole)
-        or not _JOINABLE.issuperset(part.families | whole.families)
-    ):
-        return False
-    main = "weight" if "weight" in whole.slots else "scale"
-    if main not in part.slots or main not in whole.slots:
-        return False
-    axis = _OUTPUTS.get(str(whole.family), 0) if main == "weight" else 0
-    return (
-        _inputs(part.slots[main], axis) == _inputs(whole.slots[main], axis)
-        and outputs(part) < outputs(whole)
-        and part.slots.keys() - {"bias", "batch_count"} == whole.slots.keys() - {"bias", "batch_count"}
-    )
+def _joinable(unit: Unit) -> bool:
+    return not unit.lone and _JOINABLE.issuperset(unit.families) and bool(unit.slots.keys() & {"weight", "scale"})
+
+
+def _inputs_of(unit: Unit) -> object:
+    """What layers have in common that may be parts of one another."""
+    if not _joinable(unit):
+        return id(unit)
+    main = "weight" if "weight" in unit.slots else "scale"
+    axis = _OUTPUTS.get(str(unit.family), 0) if main == "weight" else 0
+    return main, _inputs(unit.slots[main], axis), frozenset(unit.slots.keys() - {"bias", "batch_count"})

@@ -40,6 +40,8 @@ from ts_core.sources import NetworkTensors, Shapes
 _RELATED = 0.25
 # Words as near as this say the same.
 _NEAR = 0.6
+# How many times nearer outputs are when they speak for another map.
+_CLEARLY = 10
 # What two units must have in common: everything, or the largest tensor.
 _SIGNATURE, _MAIN = attrgetter("signature"), attrgetter("main")
 
@@ -75,7 +77,7 @@ def _matched(source: LazyTensors, target: LazyTensors, *orders: Sequence[str]) -
 
 
 def _matched_by_running(source: LazyTensors, target: LazyTensors, inputs: Inputs) -> WeightMap:
-    """The map by the order in which layers run, or by that of definition where its outputs are nearer."""
+    """The map by the order in which layers run, or by that of definition where its outputs are clearly nearer."""
     (ours, expected), (theirs, _) = run(source, inputs), run(target, inputs)
     assert isinstance(source, NetworkTensors)  # else they would not have run
     assert isinstance(target, NetworkTensors)
@@ -85,7 +87,7 @@ def _matched_by_running(source: LazyTensors, target: LazyTensors, inputs: Inputs
         other = _matched(source, target)
         if other.names != found.names:
             told = verdict(other, source, target, expected, inputs)
-            found, said = (other, told) if told.difference < said.difference else (found, said)
+            found, said = (other, told) if told.difference < said.difference / _CLEARLY else (found, said)
     return doubted(found.replaced(notes=[*found.notes, said.note]), said, source)
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from ts_core.mapping._alignment import Pair, side_by_side
-from ts_core.mapping._choosing import GUESSED, STRUCTURE, WORDS
+from ts_core.mapping._choosing import STRUCTURE, WORDS
 from ts_core.mapping._names import numbers, overlap, spelling, words
 from ts_core.mapping._units import Unit, compatible
 
@@ -127,7 +127,7 @@ def behind_partners(pairs: Sequence[Pair], left: Sequence[Unit], right: Sequence
     """
     partner = {id(pair.source): pair.target for pair in pairs}
     before, after = _neighbour(left, -1), _neighbour(right, 1)
-    chosen = {id(pair.source): pair for pair in pairs if pair.evidence in GUESSED and pair.source.flat}
+    chosen = {id(pair.source): pair for pair in pairs if pair.by_position and pair.source.flat}
     wanted: dict[int, Pair] = {}  # a unit of the target → the pair that it should be in
     twice: set[int] = set()
     for pair in chosen.values():

@@ -126,7 +126,7 @@ class WeightMap(Tabular[MapRow]):
         """
         if not isinstance(source, MapEntry):
             return self._content.names[source]
-        if source not in self.entries:
+        if self.by_source.get(source.source[0]) != source:
             raise KeyError(source)
         return one_or_more(source.target)
 
