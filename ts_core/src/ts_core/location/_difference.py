@@ -11,6 +11,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 # What rounding alone may do to a value, in units of the dtype's last place: to the whole, and to one element of it.
 _WHOLE, _ELEMENT = 8.0, 32.0
+_BLOCK = 1 << 17  # elements that are looked at at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +50,32 @@ def difference(source: Array, target: Array) -> Difference:
     shapes = source.shape, target.shape
     if shapes[0] != shapes[1]:
         return Difference(np.inf, np.inf, np.inf, 0.0, shapes)
-    if not source.size:
-        return Difference(0.0, 0.0, 0.0, 1.0, shapes)
-    a, b = (_floats(array).reshape(-1) for array in (source, target))
-    with np.errstate(all="ignore"):
-        d = b - a
-        if not np.isfinite(d).all():
-            same = (a == b) | (np.isnan(a) & np.isnan(b))
-            if not (np.isfinite(d) | same).all():
-                return Difference(np.inf, np.inf, np.inf, 0.0, shapes)
-            a, b, d = (np.where(same, 0, array) for array in (a, b, d))
-        dd, aa, bb = (float(np.vdot(array, array).real) for array in (d, a, b))
-        absolute = float(np.abs(d).max())
-        top = float(np.abs(a).max()) or float(np.abs(b).max())
-        cosine = float(np.vdot(a, b).real) / np.sqrt(aa * bb) if aa and bb else float(aa == bb)
+    flat = source.reshape(-1), target.reshape(-1)
+    dd = aa = bb = ab = absolute = top = other = 0.0
+    for begin in range(0, source.size, _BLOCK):
+        a, b = (_floats(array[begin : begin + _BLOCK]) for array in flat)
+        with np.errstate(all="ignore"):
+            d = b - a
+            if not np.isfinite(d).all():
+                same = (a == b) | (np.isnan(a) & np.isnan(b))
+                if not (np.isfinite(d) | same).all():
+                    return Difference(np.inf, np.inf, np.inf, 0.0, shapes)
+                a, b, d = (np.where(same, 0, array) for array in (a, b, d))
+            dd += float(np.vdot(d, d).real)
+            aa += float(np.vdot(a, a).real)
+            bb += float(np.vdot(b, b).real)
+            ab += float(np.vdot(a, b).real)
+            absolute, top, other = (
+                max(most, float(np.abs(x).max())) for most, x in ((absolute, d), (top, a), (other, b))
+            )
     if not dd:
         return Difference(0.0, 0.0, absolute, 1.0, shapes)
-    return Difference(float(np.sqrt(dd / (aa or bb))), absolute / top, absolute, float(min(cosine, 1.0)), shapes)
+    cosine = min(ab / float(np.sqrt(aa * bb)), 1.0) if aa and bb else 0.0
+    return Difference(float(np.sqrt(dd / (aa or bb))), absolute / (top or other), absolute, cosine, shapes)
 
 
 def _floats(array: Array) -> Array:
-    return (
-        array
-        if array.dtype in (np.float64, np.complex128)
-        else array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
-    )
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
 
 
 def rounding(*arrays: Array) -> float:
