@@ -120,6 +120,10 @@ UNREADABLE = {
     "lazy": (lambda: torch.nn.LazyLinear(2).weight, "not initialised"),
     "lazy buffer": (lambda: torch.nn.parameter.UninitializedBuffer(), "not initialised"),
     "masked": (lambda: np.ma.masked_array([1, 2], [0, 1]), "mask"),
+    "fields": (lambda: np.zeros(2, [("a", "f4"), ("b", "i4")]), "fields"),
+    "fields of objects": (lambda: np.array([(None, 1)], [("a", "O"), ("b", "i4")]), "fields"),
+    "records": (lambda: np.rec.array([(1, 2.0)], [("a", "i4"), ("b", "f4")]), "fields"),
+    "so many bytes": (lambda: np.zeros(2, "V4"), "fields"),
 }
 
 

@@ -28,6 +28,7 @@ class NumpyDtype:
     Attributes:
         dtype: None when its elements are neither numbers nor text.
         words: what the pickle calls it.
+        structured: whether an element has fields, or is so many bytes of something.
     """
 
     def __init__(self, name: object = None, *_: object) -> None:
@@ -35,6 +36,7 @@ class NumpyDtype:
         extended = isinstance(name, Global) and name.module.partition(".")[0] == "ml_dtypes"
         spelled = name.name if isinstance(name, Global) else name
         self.words = brief(spelled)
+        self.structured = isinstance(spelled, str) and spelled.lstrip("|<>=").startswith("V")
         self.dtype: np.dtype[Any] | None = None
         if not isinstance(spelled, str) or len(spelled) > 40:
             return
@@ -48,7 +50,7 @@ class NumpyDtype:
     def set_state(self, state: object) -> None:
         """Take what ``numpy.dtype.__reduce__`` wrote: version, byte order, subarray, names, fields, size, ..."""
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-            self.dtype = None
+            self.dtype, self.structured = None, True
         elif self.dtype is not None and self.dtype.kind in _TEXT:
             size = state[5] if len(state) > 5 else -1
             if type(size) is int and 0 < size < 1 << 31:
@@ -66,6 +68,8 @@ class NumpyArray:
             it has no content, and of an array that holds neither numbers nor text.
         objects: the content of an array of Python objects.
         reason: why there is no `array`.
+        loses_numbers: whether there are, or may be, numbers in it although there is no `array`: it has a mask, a unit,
+            or fields.
     """
 
     def __init__(self, *_: object) -> None:
@@ -73,6 +77,7 @@ class NumpyArray:
         self.array: Array | None = None
         self.objects: object = None
         self.reason = "a NumPy array without content"
+        self.loses_numbers = False
 
     @property
     def holds_numbers(self) -> bool:
@@ -84,6 +89,7 @@ class NumpyArray:
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             # That of a subclass, which may say what the numbers mean: a mask, a unit.
             self.array, self.objects, self.reason = None, state, "a NumPy array of a class of its own"
+            self.loses_numbers = True
             return
         shape, dtype, fortran, content = state[-4:]
         self.fill(content, dtype, shape, "F" if fortran else "C")
@@ -93,7 +99,9 @@ class NumpyArray:
         if not isinstance(dtype, NumpyDtype):
             raise MalformedError("a NumPy array without a dtype")
         if dtype.dtype is None or isinstance(content, list):
-            self.objects, self.reason = content, f"a NumPy array of dtype {dtype.words}, which are no numbers"
+            what = "whose elements have fields" if dtype.structured else "which are no numbers"
+            self.objects, self.reason = content, f"a NumPy array of dtype {dtype.words}, {what}"
+            self.loses_numbers = dtype.structured
             return
         if order not in ("C", "F", "A", "K") or (order == "K" and axes is None):
             raise MalformedError(f"a NumPy array in the order {brief(order)}")
@@ -148,6 +156,7 @@ class _Masked(NumpyArray):
     def set_state(self, state: object) -> None:
         """Keep it as it is."""
         self.objects, self.reason = state, "a NumPy array with a mask"
+        self.loses_numbers = True
 
 
 _FUNCTIONS: Mapping[str, Builder] = {

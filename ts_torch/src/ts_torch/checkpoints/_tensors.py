@@ -288,8 +288,8 @@ def as_leaf(value: object) -> Leaf | None:
         if value.holds_numbers:
             assert value.array is not None
             return HeldArray(value.array)
-        # An array of objects may hold tensors, and is looked into; one with a mask or a unit holds numbers.
-        return UnreadableTensor(value.reason) if value.array is None and isinstance(value.objects, tuple) else None
+        # An array of objects may hold tensors, and is looked into.
+        return UnreadableTensor(value.reason) if value.loses_numbers else None
     if isinstance(value, np.ndarray) and value.dtype.names is None and value.dtype.kind in "biufcV":
         return HeldArray(value)
     return None
