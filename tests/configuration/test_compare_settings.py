@@ -427,3 +427,72 @@ def test_a_size_may_be_told_by_a_factor():
     assert compared(ours, theirs).failed[0].when == "at some sizes"
     assert compared(ours, theirs, sample_inputs=np.ones((1, 3, 8, 8), np.float32))
     assert not compared(ours, theirs, sample_inputs=np.ones((1, 3, 9, 9), np.float32))
+
+
+def test_pads_and_rounding_are_weighed_together():
+    def pair(kernel, ours, theirs):
+        return compared(
+            Named(c=tn.Conv2d(3, 4, 3), p=tn.MaxPool2d(kernel, 2, **ours)),
+            Cells(c=conv(3, 4, 3), p=mn.MaxPool2d(kernel, 2, **theirs)),
+        )
+
+    assert pair(2, {"ceil_mode": True}, {"pad_mode": "same"})
+    report = pair(3, {"ceil_mode": True}, {"pad_mode": "same"})
+    assert {(row.setting, row.sizes) for row in report.failed} == {("pads", "odd sizes"), ("ceil_mode", "odd sizes")}
+    x = np.random.default_rng(0).standard_normal((1, 4, 9, 9)).astype(np.float32)
+    for size in (8, 9):
+        ours = tn.MaxPool2d(3, 2, ceil_mode=True)(torch.tensor(x[..., :size, :size])).numpy()
+        theirs = mn.MaxPool2d(3, 2, "same")(mindspore.Tensor(x[..., :size, :size])).asnumpy()
+        assert (ours.shape == theirs.shape and np.array_equal(ours, theirs)) is (size == 8)
+
+
+def test_a_layer_inside_a_cell_of_ones_own_is_not_taken_for_another_kind():
+    class Swish(mn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.sigmoid = mn.Sigmoid()
+
+        def construct(self, x):
+            return x * self.sigmoid(x)
+
+    report = compared(Named(f=tn.Linear(3, 4), a=tn.SiLU()), Cells(f=mn.Dense(3, 4), swish=Swish()))
+    assert differing(report) == {("a", "", "kind"), ("", "swish.sigmoid", "kind")}
+    same_place = compared(Named(f=tn.Linear(3, 4), a=tn.SiLU()), Cells(f=mn.Dense(3, 4), a=Swish()))
+    assert same_place
+    assert "a layer here and code of its own there, source | target: a | a" in str(same_place)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_windows_that_are_said_to_be_equal_are_equal_and_others_are_not(seed):
+    """Any ways of padding and rounding, at any size: the words about sizes are true of the numbers."""
+    rng = np.random.default_rng(seed)
+    kernel, stride = int(rng.integers(1, 6)), int(rng.integers(1, 5))
+    pads = int(rng.integers(0, kernel // 2 + 1))
+    ours = tn.MaxPool1d(kernel, stride, pads, ceil_mode=bool(rng.integers(2)))
+    mode = ["same", "valid", "pad"][int(rng.integers(3))]
+    more = (
+        {"padding": int(rng.integers(0, kernel // 2 + 1)), "ceil_mode": bool(rng.integers(2))} if mode == "pad" else {}
+    )
+    theirs = mn.MaxPool1d(kernel, stride, mode, **more)
+    for size in range(kernel, kernel + 12):
+        up = np.arange(1, size + 1, dtype=np.float32)
+        x = np.stack([up, -up])[None]  # the largest number of a window says where it ends, or begins
+        with torch.no_grad():
+            one = ours(torch.tensor(x)).numpy()
+        other = theirs(mindspore.Tensor(x)).asnumpy()
+        same = one.shape == other.shape and np.array_equal(one, other)
+        report = compared(Named(p=ours), Cells(p=theirs), sample_inputs=x)
+        assert report.failed == tuple(row for row in report.rows if not row)
+        assert bool(report) is same, f"{size}: {report}"
+
+
+def test_a_run_takes_the_weights_that_fit():
+    ours = Named(f=tn.Linear(3, 4), a=tn.LeakyReLU(0.3), g=tn.Linear(4, 5))
+    theirs = Cells(f=mn.Dense(3, 4), a=mn.LeakyReLU(0.2), g=mn.Dense(4, 6))
+    report = compared(
+        *(ours, theirs),
+        weight_map=({f"{n}.{w}": f"{n}.{w}" for n in "fg" for w in ("weight", "bias")}, {}),
+        sample_inputs=np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32),
+    )
+    assert {row.setting for row in report.failed} == {"negative_slope", "out_features"}
+    assert next(row for row in report.failed if row.setting == "negative_slope").moved > 0.01

@@ -190,8 +190,11 @@ def test_text_of_a_file_stays_text(files, tmp_path):
             one["path"] = "\x1b[31m1" if one["path"] == "1" else one["path"]
         content["rows"][0]["spelled"] = "=cmd|' /C calc'!A0"
 
+        content["layers"].append({**content["layers"][1], "path": "\x1b[2J\nbad", "kind": None, "cls": "a.b"})
+
     report = ts.compare_settings(changed(files[0], change), files[1])
     assert report.to_csv()
+    assert "\x1b[2J" not in "".join(str(report).splitlines()[-2:])
 
 
 def test_settings_need_no_parameters():

@@ -411,6 +411,30 @@ def test_equal_settings_give_equal_numbers(kind, setting):
     np.testing.assert_allclose(computed, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "setting"), [change for change in COMPUTED if change[1] is not None])
+def test_a_setting_changed_by_itself_changes_the_numbers_unless_it_is_of_training(kind, setting):
+    case = CASES[kind]
+    rng = np.random.default_rng(3)
+    inputs = [
+        torch.tensor(rng.integers(0, 5, shape) if case.integers else rng.standard_normal(shape).astype(np.float32))
+        for shape in case.inputs
+    ]
+    if setting == "ceil_mode":  # which shows at even sizes
+        inputs = [torch.nn.functional.pad(x, (0, 1) * (x.ndim - 2)) for x in inputs]
+    computed = []
+    for told in (case.base, {**case.base, setting: case.others[setting]}):
+        torch.manual_seed(5)
+        layer = case.ours(told).eval()
+        for tensor in layer.state_dict().values():
+            if tensor.dtype.is_floating_point:
+                tensor.uniform_(0.1, 0.5)
+        with torch.no_grad():
+            computed.append(case.run(layer, *inputs))
+    one, other = computed
+    same = one.shape == other.shape and torch.allclose(one, other, rtol=1e-6, atol=1e-7)
+    assert same is (KINDS[kind].training or KINDS[kind].settings[setting].training)
+
+
 def proved(kind: str, rules: list[LayerRule]) -> set[str]:
     """The settings of a kind that every framework lets somebody choose."""
     tables = [rule.settings for rule in rules if rule.kind == kind and not rule.cls.startswith("mindspore.mint")]

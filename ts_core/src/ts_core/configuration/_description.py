@@ -106,7 +106,7 @@ class NetworkSettings(Tabular[SettingRow]):
         return dict(Counter(dtype_name(one.dtype) for one in self.parameters))
 
     def __str__(self) -> str:
-        return "\n".join([self.table(), *self._notes()])
+        return "\n".join([self.table(), *map(_file.one_line, self._notes())])
 
     def _notes(self) -> Iterator[str]:
         mode = {True: "training mode", False: "evaluation mode", None: "no mode"}[self.training]

@@ -70,6 +70,11 @@ def spelled(told: SettingValue | None) -> str:
     return " ".join(f"{path.partition('|')[0]}={_one_line(value)}" for path, value in values.items())
 
 
+def one_line(text: str) -> str:
+    """Text with names from a file: what cannot be printed is escaped."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def _one_line(value: object) -> str:
     plain = isinstance(value, bool | int | float | str | tuple | list | type(None))
     text = repr(value) if plain else str(getattr(value, "__name__", type(value).__name__))

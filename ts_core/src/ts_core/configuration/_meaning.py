@@ -147,9 +147,9 @@ def _of_windows(kind: str, name: str, ours: Settings, theirs: Settings, shape: S
     alone, together = apart(kind, ours, by_this), apart(kind, ours, by_all)
     same = not (alone.ever and together.ever)
     if not same and shape is not None and len(shape) > (axes := KINDS[kind].dimensions or 1):
-        same = not all(apart_at(kind, ours, changed, shape[-axes:]) for changed in (by_this, by_all))
-    when = "" if not alone.ever else INFERENCE if alone.always else SOME_SIZES
-    return Difference(name, ours[name], theirs[name], same, when, alone.sizes)
+        same = not apart_at(kind, ours, by_all, shape[-axes:])
+    when = "" if not alone.ever or not together.ever else INFERENCE if together.always else SOME_SIZES
+    return Difference(name, ours[name], theirs[name], same, when, together.sizes)
 
 
 def _of_upsampling(name: str, ours: Settings, theirs: Settings, shape: Shape | None) -> Difference:

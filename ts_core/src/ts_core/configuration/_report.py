@@ -155,7 +155,7 @@ class SettingsReport(Tabular[SettingDifference]):
         return f"{differ} of {len(self.rows)} settings differ, in {layers} places; {self._pairs} pairs of layers"
 
     def __str__(self) -> str:
-        return "\n".join([*([self.table()] if self.failed else []), self.summary, *self.notes])
+        return "\n".join([*([self.table()] if self.failed else []), self.summary, *map(_file.one_line, self.notes)])
 
     def table(self) -> str:
         """What differs, as a text table; layers that differ alike are one line."""

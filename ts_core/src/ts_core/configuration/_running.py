@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +55,10 @@ def moved(
     kept = _Keeping({pair.source for pair in suspects})
     observe(source, inputs, kept)
     with NetworkTensors(source) as ours, NetworkTensors(target) as theirs:
-        found = match_sources(ours, theirs) if weight_map is None else weight_map
-        with holding(found, ours, theirs):
+        found = weight_map
+        if found is None and ours.index and theirs.index:
+            found = match_sources(ours, theirs)
+        with holding(found, ours, theirs) if found is not None else nullcontext():
             beside = _Beside({pair.target: kept.calls[pair.source] for pair in suspects if pair.source in kept.calls})
             observe(target, inputs, beside)
     return beside.distances

@@ -57,19 +57,28 @@ def _apart(kind: str, ours: tuple[tuple[str, Any], ...], theirs: tuple[tuple[str
     words, ever, always = [], False, False
     for axis in range(KINDS[kind].dimensions or 1):
         lies = [(n, _lie(kind, dict(ours), axis, n), _lie(kind, dict(theirs), axis, n)) for n in range(1, _SIZES)]
-        valid = [n for n, one, other in lies if one or other]
+        reach = max(_reach(dict(told), axis) for told in (ours, theirs))
         at = [n for n, one, other in lies if one != other]
+        # At sizes of hardly a window anything may happen; what is said is of those that networks have.
+        valid = [n for n, one, other in lies if (one or other) and n >= 2 * reach]
+        usual = [n for n in at if n >= 2 * reach]
         ever |= bool(at)
-        always |= bool(at) and at == valid
-        if at and at != valid:
-            words.append(_words(at, valid))
+        always |= bool(usual) and usual == valid
+        if usual and usual != valid:
+            words.append(_words(usual, valid))
+        elif at and not usual:
+            words.append(_listed(at))
     return Apart(ever, always, "" if always else " or ".join(dict.fromkeys(words)))
+
+
+def _reach(told: Settings, axis: int) -> int:
+    """How many elements a window spans."""
+    return _at(told.get("dilation", 1), axis) * (_at(told.get("kernel_size", 1), axis) - 1) + 1
 
 
 def _lie(kind: str, told: Settings, axis: int, size: int) -> tuple[int, ...] | None:
     """Where the windows along one axis begin, how many there are, and what the last one counts; None when none fits."""
-    window, step, apart = (_at(told.get(name, 1), axis) for name in ("kernel_size", "stride", "dilation"))
-    reach = apart * (window - 1) + 1
+    step, reach = _at(told.get("stride", 1), axis), _reach(told, axis)
     pads = told.get("pads", ((0, 0),) * (axis + 1))
     if isinstance(pads, str):
         if pads not in (SAME, SAME_LOWER):
@@ -81,12 +90,17 @@ def _lie(kind: str, told: Settings, axis: int, size: int) -> tuple[int, ...] | N
     else:
         begin, end = pads[axis]
         room = size + begin + end - reach
-        if room < 0:
-            return None
         rounds_up = bool(told.get("ceil_mode"))
         count = (-(-room // step) if rounds_up else room // step) + 1
         if rounds_up and (count - 1) * step >= size + begin:  # no window begins behind the end
             count -= 1
+        if count < 1:
+            return None
+    if KINDS[kind].family == "max_pool" and reach == _at(
+        told.get("kernel_size", 1), axis
+    ):  # what is outside is no matter: only what lies in the windows
+        starts = range(-begin, count * step - begin, step)
+        return tuple(edge for start in starts for edge in (max(start, 0), min(start + reach, size)))
     if KINDS[kind].family != "avg_pool" or told.get("count_include_pad") is False:
         return begin, count
     return begin, count, min((count - 1) * step - begin + reach, size + end)
@@ -104,5 +118,9 @@ def _words(at: Sequence[int], valid: Sequence[int]) -> str:
             if divisor == 2:
                 return "odd sizes" if left[0] else "even sizes"
             return f"sizes that leave {', '.join(map(str, left))} when divided by {divisor}"
+    return _listed(at)
+
+
+def _listed(at: Sequence[int]) -> str:
     more = ", ..." if len(at) > _SOME else ""
     return f"sizes {', '.join(map(str, at[:_SOME]))}{more}"

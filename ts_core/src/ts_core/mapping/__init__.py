@@ -1,7 +1,7 @@
 """From the names and layouts of one network to those of another: layer rules, matching, and the weight map."""
 
 from ts_core.mapping._anchors import anchors, match_parameters, owners
-from ts_core.mapping._execution import holding
+from ts_core.mapping._holding import holding
 from ts_core.mapping._layers import LayerPair, LayerPairs, Placed, pair_layers
 from ts_core.mapping._mapped import MappedTensors
 from ts_core.mapping._matching import match_sources, unmatched_by

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,24 +35,17 @@ def in_order(units: Sequence[Unit], paths: Sequence[str]) -> list[Unit]:
     return ordered
 
 
-@contextmanager
-def holding(found: WeightMap, source: LazyTensors, target: NetworkTensors) -> Iterator[None]:
-    """While it lasts, the target has the source's weights through a map; then its own again."""
-    mapped = found.apply(source)
-    before = {name: np.array(target[name]) for name in mapped if name in target}
-    try:
-        load_parameters(target.net, {name: mapped[name] for name in before}, strict=False)
-        yield
-    finally:
-        load_parameters(target.net, before, strict=False)
-
-
 def verdict(
     found: WeightMap, source: LazyTensors, target: NetworkTensors, expected: Sequence[Array], inputs: Inputs
 ) -> str:
     """How far the target's outputs with the mapped weights are from the source's; the target is left as it was."""
-    with holding(found, source, target):
+    mapped = found.apply(source)
+    before = {name: np.array(target[name]) for name in mapped if name in target}
+    try:
+        load_parameters(target.net, {name: mapped[name] for name in before}, strict=False)
         _, outputs = run(target, inputs)
+    finally:
+        load_parameters(target.net, before, strict=False)
     shapes = [array.shape for array in expected], [array.shape for array in outputs]
     if shapes[0] != shapes[1]:
         return f"the outputs on the sample inputs have other shapes: {shapes[0]} and {shapes[1]}"

@@ -107,8 +107,17 @@ class _Side:
         self.taken = [False] * len(layers)
         # The innermost container that has a partner, or the network itself.
         self.home = [next((c for c in _above(layer.path) if c in containers), "") for layer in layers]
+        # Whether nothing is between: a container of its own makes something else of a layer than the layer says.
+        self.bare = [home == self._around(layer.path) for home, layer in zip(self.home, layers, strict=True)]
         self.family = [_family(layer) for layer in layers]
         self.told = [{name: told.value for name, told in layer.settings.items()} for layer in layers]
+
+    def _around(self, path: str) -> str:
+        """The innermost container that is no layer itself."""
+        path = path.rpartition(".")[0]
+        while path in self.place and path:
+            path = path.rpartition(".")[0]
+        return path
 
     def free(self, begin: int = 0, end: int | None = None) -> list[int]:
         return [place for place in range(begin, len(self.layers) if end is None else end) if not self.taken[place]]
@@ -210,14 +219,15 @@ class _Pairing:
         families = self.ours.family[ours], self.theirs.family[theirs]
         same_name = one.path.rpartition(".")[2] == other.path.rpartition(".")[2]
         same_home = self.containers[self.ours.home[ours]] == self.theirs.home[theirs]
+        both_bare = self.ours.bare[ours] and self.theirs.bare[theirs]
         if families[0] == families[1]:
             told_alike = self.ours.told[ours] == self.theirs.told[theirs]
-            return 4 + same_name + told_alike if same_home or told_alike else 0
-        if not same_home:
+            return 4 + same_name + told_alike + both_bare / 2 if same_home or told_alike else 0
+        if same_home and (one.kind is None) != (other.kind is None) and _named_alike(one, other):
+            return 2.5 + same_name
+        if not (same_home and both_bare):
             return 0
         if families[0] in _GROUP and _GROUP[families[0]] == _GROUP.get(families[1]):
-            return 1.5 + same_name
-        if (one.kind is None) != (other.kind is None) and _named_alike(one, other):
             return 1.5 + same_name
         return 1.25 if same_name and "identity" in families else 0
 
