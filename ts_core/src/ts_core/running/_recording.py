@@ -104,7 +104,7 @@ class seeded:  # noqa: N801 - a context manager
 class Recorder:
     """An observer that keeps everything in a store.
 
-    Where it is to keep `values_alone`, it tells neither settings nor lines. Where it `differentiates`, inputs and outputs
+    With `values_alone` it tells neither settings nor lines. Where it `differentiates`, inputs and outputs
     of every call become tensors of their own, so that the gradients are those that the call makes, and of what follows
     the call, whoever else uses the same tensors.
 
