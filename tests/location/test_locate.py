@@ -184,6 +184,15 @@ def test_channels_may_be_last():
     assert ts.locate(source, target, IMAGES, weight_map=weights)
 
 
+def test_the_two_sides_may_need_other_inputs(tmp_path):
+    source, target = pair(theirs.Mixer(), ours.Mixer())
+    inputs = ts.Inputs(source=(torch.tensor(X), 2.0), target={"x": mindspore.Tensor(X), "scale": 2.0})
+    assert ts.locate(source, target, inputs)
+    inputs = ts.Inputs(source=(X, 2.0), target=(X, 2.5))
+    first = ts.locate(source, target, inputs).first
+    assert (first.where, first.target) == ("between", "blocks.0.norm")
+
+
 def test_a_tolerance_takes_the_place_of_noise():
     source, target = pair(theirs.Mixer(), ours.Mixer(second=["gelu"]))
     assert not ts.locate(source, target, X, tolerance=(1e-5, 1e-5))

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from ts_core.frameworks import fix_random, from_numpy, gradients, load_parameters, parameters, plugins, to_numpy
     from ts_core.location import LocateReport, locate
     from ts_core.mapping import WeightMap, weight_map
-    from ts_core.running import Trace, trace
+    from ts_core.running import Inputs, Trace, trace
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Checkpoint",
     "ConversionReport",
+    "Inputs",
     "LocateReport",
     "NetworkSettings",
     "Report",
@@ -66,6 +67,7 @@ __getattr__, __dir__ = exported(
     {
         "Checkpoint": "ts_core.checkpoints",
         "ConversionReport": "ts_core.conversion",
+        "Inputs": "ts_core.running",
         "LocateReport": "ts_core.location",
         "NetworkSettings": "ts_core.configuration",
         "Report": "ts_core.comparison",

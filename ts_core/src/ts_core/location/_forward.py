@@ -153,17 +153,39 @@ class Forward:
                 gaps.given[number] = gaps.right_inputs(number)
             else:
                 gaps.extra[number] = gaps.right_output(number)
+            alike = self._alike(one, ignored) if one.where == LAYER else []
+            for other in alike:
+                gaps.extra[other.pair[1].number] = gaps.right_output(other.pair[1].number)
             before, gaps.parts = gaps.parts, (gaps.parts[0], gaps.again())
             now = {n: each for n, each in gaps.faulty().items() if (n, "inputs" if n else "outputs") not in ignored}
             if gaps.parts[1] is not None and _better(now, faulty):
                 faulty = now
                 if not self._follows(one):
-                    self.found.append(one)
+                    self.found += [one, *alike]
+                ignored.update((other.pair[1].number, "outputs") for other in alike)
             else:
                 (gaps.given if side == "inputs" else gaps.extra).pop(number)
+                for other in alike:
+                    gaps.extra.pop(other.pair[1].number)
                 gaps.parts = before
             if not faulty:
                 return
+
+    def _alike(self, one: Found, ignored: set[Event]) -> list[Found]:
+        """Other layers of the same classes that do something else on equal inputs: mended together, in one run."""
+        classes = [call.cls for call in one.pair]
+        found = []
+        for number in self._likely:
+            pair = self._gaps.pair(number)
+            event = number, "outputs"
+            if pair == one.pair or event in ignored or [call.cls for call in pair] != classes:
+                continue
+            outputs, inputs = self._gaps.seen(pair, "outputs"), self._gaps.seen(pair, "inputs")
+            if not outputs or inputs is None or self._judge.differ(inputs) or not self._judge.differ(outputs):
+                continue
+            if (other := self._judge.layer(pair)) is not None:
+                found.append(other)
+        return found
 
     def _keep(self, number: int, one: Found) -> None:
         self.found.append(one)

@@ -106,10 +106,12 @@ def likely_pairs(sure: dict[int, int], source: Side, target: Side, shapes: tuple
         [c for c in side.calls if c.number and c.number not in side.inner and c.number not in used]
         for side, used in ((source, taken), (target, sure))
     ]
+    held = _content(source, {a: b for b, a in sure.items()}), _content(target, {b: b for b in sure})
     by_place = {(c.path, c.nth, bool(c.cls)): c for c in rest[0]}
     for call in rest[1]:  # the same path, and nothing speaks against it
         other = by_place.get((call.path, call.nth, bool(call.cls)))
-        if other is not None and source.leaf(other) == target.leaf(call):
+        same_content = other is not None and held[0].get(other.number) == held[1].get(call.number)
+        if other is not None and same_content and source.leaf(other) == target.leaf(call):
             found[call.number] = other.number
     _containers(found, sure, source, target)
     taken = {*found.values(), *sure.values()}
@@ -135,16 +137,22 @@ def _segments(side: Side, calls: Iterable[TracedCall], anchors: dict[int, int]) 
     return found
 
 
+def _content(side: Side, names: Mapping[int, int]) -> dict[int, set[int]]:
+    """Container → the sure calls in it, under the names that both sides share."""
+    inside: dict[int, set[int]] = defaultdict(set)
+    for number, name in names.items():
+        parent = side.calls[number].parent
+        while parent is not None:
+            inside[parent].add(name)
+            parent = side.calls[parent].parent
+    return inside
+
+
 def _containers(found: dict[int, int], sure: dict[int, int], source: Side, target: Side) -> None:
     """Pair containers that hold the same sure calls, the outermost first."""
     held = []
     for side, names in ((source, {a: b for b, a in sure.items()}), (target, {b: b for b in sure})):
-        inside: dict[int, set[int]] = defaultdict(set)
-        for number, name in names.items():
-            parent = side.calls[number].parent
-            while parent is not None:
-                inside[parent].add(name)
-                parent = side.calls[parent].parent
+        inside = _content(side, names)
         groups: dict[frozenset[int], list[int]] = defaultdict(list)
         for number in sorted(inside):
             groups[frozenset(inside[number])].append(number)

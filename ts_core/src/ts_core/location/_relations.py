@@ -156,6 +156,8 @@ def _parts(a: Array, b: Array, fits: Fits) -> str | None:
         kinds = sorted({float(f"{factor:.4g}") for factor in factors[known]})
         if 1 < len(kinds) <= 3:
             changed = [kind for kind in kinds if abs(kind - 1) > 1e-3]
+            if not changed:
+                continue
             near = [np.abs(factors - kind) <= 1e-3 * max(abs(kind), 1e-3) for kind in changed]
             told = zip(changed, map(np.flatnonzero, near), strict=True)
             parts = ", ".join(f"× {_number(kind) if kind else 0} at {_ranges(places)}" for kind, places in told)

@@ -181,7 +181,7 @@ class _Skipping(Recorder):
     ) -> None:
         super().__init__(net, store)
         self.store, self._instead, self._given, self._replaced = store, instead, given, replaced
-        self._change = change
+        self._change, self.values_alone = change, True
         self.open: list[int] = []
         self.parents: set[int | None] = set()
         if seed is not None:

@@ -39,6 +39,7 @@ class Search:
         source: a network, or a trace of one.
         target: a network; a trace only if `source` is one as well.
         run: the run of the source.
+        inputs: of the target, where they are not those of the source.
         losses: of both sides, or None.
         weights: the map, if it was given.
         tolerance: a relative and an absolute one instead of measured noise.
@@ -51,6 +52,7 @@ class Search:
     source: object
     target: object
     run: Trace
+    inputs: object
     losses: list[Loss | None]
     weights: WeightMap | None
     tolerance: tuple[float, float] | None
@@ -90,10 +92,14 @@ class Search:
             return WeightMap(())
         return make_map(*self.tensors)
 
+    @property
+    def _given(self) -> object:
+        return self.run.inputs if self.inputs is None else self.inputs
+
     def _runs(self, net: object, layers: Mapping[str, str], weights: WeightMap) -> tuple[list[Finding], list[Row]]:
         anchors = whole_layers(layers, self.run.calls)
         injecting = Injecting(net, self.store, self.run, anchors)
-        recorded(net, self.run.inputs, injecting, None, self.begin)
+        recorded(net, self._given, injecting, None, self.begin)
         trace = injecting.trace(self.seed)
         sure = {b: a.number for b, a in injecting.partners.items()}
         sides = side_of(self.run.calls, anchors.values()), side_of(trace.calls, anchors)
@@ -135,7 +141,7 @@ class Search:
         weights: WeightMap,
     ) -> list[Finding]:
         injecting = Injecting(net, Store(self.memory), self.run, anchors, pairs)
-        traced = recorded(net, self.run.inputs, injecting, self.losses[1], self.begin)
+        traced = recorded(net, self._given, injecting, self.losses[1], self.begin)
         trace = injecting.trace(self.seed)
         wrong = loss_finding(self.run, trace)
         gradients = gradients_side_by_side(weights, self.run, self.tensors, traced.gradients)

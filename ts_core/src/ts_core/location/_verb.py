@@ -11,7 +11,7 @@ from ts_core.location._search import Search
 from ts_core.location._sides import losses, recorded, side
 from ts_core.location._telling import mirrored, mirrored_row
 from ts_core.mapping import WeightMap
-from ts_core.running import Recorder, Store, Trace, as_bytes, seeded
+from ts_core.running import Inputs, Recorder, Store, Trace, as_bytes, seeded
 
 Loss = Callable[[Any], Any]
 
@@ -35,7 +35,7 @@ def locate(
         source: the network that is right, or a trace of it (:func:`ts_core.trace`), or the path of one.
         target: the network to be checked, or a trace of it. Of two traces only the first place is found.
         inputs: what both run on: an array or tensor, a tuple or list of them, a dict of keyword arguments. A trace
-            brings its own.
+            brings its own. ``ts.Inputs(source=…, target=…)`` where the two need different ones.
         loss: two functions, of the source and of the target, each from what its network returns to a scalar; the
             backward pass is searched as well then. One function where the other side is a trace with gradients.
         weight_map: which parameters belong together, as :func:`ts_core.weight_map` makes it; made when not given.
@@ -60,15 +60,18 @@ def locate(
     nets = [side(each, name) for each, name in ((source, "source"), (target, "target"))]
     functions = losses(loss, nets)
     weights = None if weight_map is None else WeightMap.of(weight_map)
+    given = (
+        (inputs.source, inputs.target) if isinstance(inputs, Inputs) else (inputs, None)
+    )  # None: those of the source
     exchanged = isinstance(nets[1], Trace) and not isinstance(nets[0], Trace)
     if exchanged:
-        nets, functions = nets[::-1], functions[::-1]
+        nets, functions, given = nets[::-1], functions[::-1], given[::-1]
         weights = None if weights is None else weights.inverse()
     store = Store(held)
     try:
         with seeded(seed) as begin:
-            run = nets[0] if isinstance(nets[0], Trace) else _run(nets[0], inputs, functions[0], store, begin, seed)
-            search = Search(nets[0], nets[1], run, functions, weights, allowed, held, store, begin, seed)
+            run = nets[0] if isinstance(nets[0], Trace) else _run(nets[0], given[0], functions[0], store, begin, seed)
+            search = Search(nets[0], nets[1], run, given[1], functions, weights, allowed, held, store, begin, seed)
             report = search.report()
     finally:
         store.close()

@@ -1,6 +1,7 @@
 """Running a network of any framework on given inputs, told to an observer call by call, or kept as a trace."""
 
 from ts_core.running._execution import run
+from ts_core.running._inputs import Inputs
 from ts_core.running._recording import (
     Recorder,
     array_of,
@@ -16,6 +17,7 @@ from ts_core.running._trace import Line, Numbering, Slot, Trace, TracedCall, slo
 from ts_core.running._tracing import as_inputs, observe
 
 __all__ = [
+    "Inputs",
     "Line",
     "Numbering",
     "Recorder",

@@ -104,8 +104,9 @@ class seeded:  # noqa: N801 - a context manager
 class Recorder:
     """An observer that keeps everything in a store.
 
-    Where it `differentiates`, inputs and outputs of every call become tensors of their own, so that the gradients are
-    those that the call makes, and of what follows the call, whoever else uses the same tensors.
+    With `values_alone` it tells neither settings nor lines. Where it `differentiates`, inputs and outputs
+    of every call become tensors of their own, so that the gradients are those that the call makes, and of what follows
+    the call, whoever else uses the same tensors.
 
     Args:
         net: the network that will run.
@@ -123,6 +124,7 @@ class Recorder:
         self._frameworks = framework_packages(net)
         self.begin: Callable[[object], None] = lambda net: None
         self.differentiates = False
+        self.values_alone = False
         self.loss: float | None = None
 
     def enter(self, call: Call, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
@@ -143,10 +145,10 @@ class Recorder:
                 mode_of(layer),
                 given[0],
                 given[1],
-                callers=calling_lines(self._frameworks),
+                callers=() if self.values_alone else calling_lines(self._frameworks),
             )
         )
-        if layer is not None and call.path not in self._settings:
+        if layer is not None and call.path not in self._settings and not self.values_alone:
             told = settings_of(layer)
             if told:
                 self._settings[call.path] = told
