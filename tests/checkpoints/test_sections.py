@@ -172,6 +172,11 @@ DIFFER = {  # two contents that differ in something that is a tensor
     "a scalar": ({"model": A, "iter": torch.tensor(5)}, {"model": A, "iter": torch.tensor(6)}, "iter"),
     "random states": ({"model": A, "rng": T}, {"model": A, "rng": T + 1}, "rng"),
     "arrays": ({"model": A, "extra": [np.ones(2)]}, {"model": A, "extra": [np.zeros(2)]}, "extra.0"),
+    "an empty key": ({"": A, "d": B}, {"": A, "d": C}, "d.w"),
+    "under an empty key": ({"": {"optimizer": optimizer(1)}, "w": T}, {"": {"optimizer": optimizer(2)}, "w": T},
+                           ".optimizer.state.0.exp_avg"),
+    "keys that are spelled alike": ({0: A, "0": B}, {0: A, "0": C}, "0.w#2"),
+    "paths that are spelled alike": ({"a.b": A, "a": {"b": B, "c": A}}, {"a.b": A, "a": {"b": C, "c": A}}, "a.b.w#2"),
     "tensors that one lacks": (
         {"model": A, "optimizer": {**optimizer(), "more": T}}, {"model": A, "optimizer": optimizer()}, "optimizer.more",
     ),

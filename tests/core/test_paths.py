@@ -257,3 +257,15 @@ def test_what_is_no_path(given, folder, monkeypatch):
             except TsError:
                 continue
         pytest.fail(f"{name}: it took {given!r}")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "y" * 5000])
+def test_a_name_that_may_be_that_of_a_framework(folder, monkeypatch, name):
+    monkeypatch.chdir(folder)
+    for run in (
+        lambda: ts.weight_map("good.pth", name),
+        lambda: ts.convert("good.pth", "new.pth", target=name),
+        lambda: ts.convert("good.pth", "new.pth", to=name),
+    ):
+        with pytest.raises(TsError, match=name[:100]):
+            run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import click
@@ -59,7 +59,7 @@ def command(
 
 def _side(given: str) -> tuple[Any, Any, Any]:
     """A trace, or a network with its inputs and its loss."""
-    if Path(given).exists() or ":" not in given:
+    if os.path.lexists(given) or ":" not in given:
         return given, None, None
     made = called(given)
     if not isinstance(made, tuple) or len(made) not in (2, 3):

@@ -7,6 +7,7 @@ other's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -104,13 +105,15 @@ def _filled(sections: tuple[Section, ...], source: LazyTensors) -> tuple[Section
 
 
 def _partners(first: Sequence[Section], second: Sequence[Section]) -> Iterator[tuple[Section, Section]]:
+    named: dict[tuple[str, str], list[Section]] = {}
+    for other in reversed(second):  # keys such as 0 and "0" have one name: then the order tells
+        named.setdefault((other.kind, other.name), []).append(other)
+    counts = [Counter(section.kind for section in side) for side in (first, second)]
     for section in first:
-        same = next((other for other in second if (other.kind, other.name) == (section.kind, section.name)), None)
-        if same is None and section.kind in _ALONE:
-            alone = [[each for each in side if each.kind == section.kind] for side in (first, second)]
-            same = alone[1][0] if len(alone[0]) == len(alone[1]) == 1 else None
-        if same is not None:
-            yield section, same
+        if same := named.get((section.kind, section.name)):
+            yield section, same.pop()
+        elif section.kind in _ALONE and all(count[section.kind] == 1 for count in counts):
+            yield section, next(other for other in second if other.kind == section.kind)
 
 
 def _pairs(first: Section, second: Section) -> Iterator[Pair]:

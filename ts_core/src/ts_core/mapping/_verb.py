@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from ts_core.errors import ArgumentError
 from ts_core.frameworks import CURES, framework_called, plugins
@@ -55,7 +55,7 @@ def weight_map(
             raise ArgumentError("fold_biases needs a target; from the name of a framework nobody knows what gets lost")
         with borrowed(source) as opened:
             return translate(opened, target).renamed(rename, prefix)
-    if isinstance(target, str) and target.isidentifier() and not Path(target).exists():
+    if isinstance(target, str) and target.isidentifier() and not os.path.lexists(target):
         framework_called(target)  # it is none of those above: this says which there are
     with borrowed(source) as opened, open_target(target) as wanted:
         found = match_sources(opened, wanted, sample_inputs)

@@ -209,18 +209,18 @@ def _named(parts: Iterable[_Part]) -> tuple[tuple[Section, ...], dict[str, Leaf]
     for part in parts:
         own: list[str] = []
         aside: list[str] = []
-        start = len(".".join(part.path)) + 1 if part.path else 0
+        section = ".".join(part.path)
+        start = len(_full(section, ""))
         for name, leaf, beside in tensors_in(part.children, part.beside):
-            path = _free(everything, _full(".".join(part.path), name))
+            path = _free(everything, _full(section, name))
             everything[path] = leaf
             if beside:
                 standing_aside.add(path)
             (aside if beside and part.kind == "model" else own).append(path[start:])
-        name = ".".join(part.path)
         if own or part.kind in ("optimizer", "scheduler"):
-            sections.append(Section(name, part.kind, tuple(own)))
+            sections.append(Section(section, part.kind, tuple(own)))
         if aside:
-            others.append(Section(name, "other", tuple(aside)))
+            others.append(Section(section, "other", tuple(aside)))
     return (*sections, *others), everything, standing_aside
 
 
