@@ -23,6 +23,9 @@ ARGUMENTS = {
     "reorder_blocks": {"axis": 0, "order": [1, 0]},
     "chain": {"steps": [{"transform": "transpose", "axes": [1, 0]}]},
     "each": {"step": {"transform": "transpose", "axes": [1, 0]}},
+    "combine": {"factors": [1, -1]},
+    "insert_zeros": {"position": 0, "shape": [2]},
+    "leave_out": {"position": 0, "shape": [2]},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -190,9 +191,10 @@ class Suite:
         function: Callable[..., Any] | None = getattr(self.module, name, None)
         promise(function is not None, f"{self.plugin} implements {name}, or declares the feature absent")
         assert function is not None
+        count = len(inspect.signature(function).parameters)  # a hook may take fewer than it is offered
 
         def asked_hook(*arguments: object, hook: str = name) -> Any:
-            answer = function(*arguments)
+            answer = function(*arguments[:count])
             return list(answer) if isinstance(answer, Iterator) else answer  # what it raises while it yields counts
 
         return asked_hook
