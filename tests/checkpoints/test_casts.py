@@ -182,6 +182,8 @@ def test_packed_numbers_are_not_cast(tmp_path):
         (["float32"], "cast must be a dict"),
         ({"float32": 3}, "unknown dtype 3"),
         ({3: "float32"}, "unknown dtype 3"),
+        ({"float32": None}, "unknown dtype None"),
+        ({"float32": "(2)f4("}, "unknown dtype"),
         ({"float32": "str"}, "unknown dtype 'str'"),
     ],
 )

@@ -59,3 +59,17 @@ def test_what_is_no_network_is_named(stranger):
 def test_what_stands_in_the_place_of_a_network_is_told_what_to_give(stranger, advice):
     with pytest.raises(ts.errors.ArgumentTypeError, match=f"not a network: .*{advice}"):
         ts.parameters(stranger)
+
+
+def test_an_array_with_a_mask_is_not_taken_for_its_numbers(tmp_path):
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+    for run in (
+        lambda: ts.to_numpy(masked),
+        lambda: ts.compare({"w": masked}, {"w": np.ones(2)}),
+        lambda: ts.save_checkpoint({"w": masked}, tmp_path / "x.npz"),
+        lambda: ts.save(tmp_path / "x", {"w": [masked]}),
+    ):
+        with pytest.raises(ts.errors.TsError, match="mask"):
+            run()
+    assert not list(tmp_path.iterdir())
+    assert ts.to_numpy(np.ma.masked_array([1.0, 2.0])).tolist() == [1.0, 2.0]

@@ -26,8 +26,8 @@ def dtype_of(name: str) -> Dtype:
     if name == "qint4x2":
         return PACKED_INT4
     try:
-        dtype = np.dtype(name)
-    except TypeError:
+        dtype = None if name is None else np.dtype(name)  # None would be float64
+    except (TypeError, ValueError, SyntaxError):
         dtype = None
     if dtype is not None and is_native(dtype):
         return dtype

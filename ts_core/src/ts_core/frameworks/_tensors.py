@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ts_core.errors import PluginError
+from ts_core.errors import PluginError, UnsupportedTensorError
 from ts_core.frameworks._registry import no_plugin, registry, require_framework
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def to_numpy(tensor: object) -> Array:
 
     Raises:
         NoPluginError: no plug-in recognises the object; the message says what to install.
-        UnsupportedTensorError: the tensor has no dense array (sparse, quantised, meta).
+        UnsupportedTensorError: the tensor has no dense array (sparse, quantised, meta, masked).
     """
     if isinstance(tensor, np.ndarray):
+        if isinstance(tensor, np.ma.MaskedArray) and np.ma.is_masked(tensor):
+            raise UnsupportedTensorError("an array with a mask is no dense array: call .filled() on it first")
         return tensor
     if isinstance(tensor, _SCALARS):
         return np.asarray(tensor)
