@@ -26,7 +26,7 @@ demo: $(VENV)/packages.done
 	$(PY) examples/crepe/demo.py
 
 test: $(VENV)/tools.done
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --dist loadfile
 
 test-jax: $(VENV)-jax/packages.done
 	cd examples/ts_jax && $(CURDIR)/$(VENV)-jax/bin/python -m pytest
