@@ -19,7 +19,7 @@ from ts_core.location._difference import Difference, difference
 from ts_core.location._judging import rounded
 from ts_core.location._nouns import BACKWARD, BETWEEN, LAYER, LOSS, Finding, Hint
 from ts_core.location._relations import relation
-from ts_core.location._runs import Ran, Run, product_with
+from ts_core.location._runs import Ran, Run, product_with, within
 from ts_core.running import Trace, TracedCall
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -105,7 +105,7 @@ class Backward:
         inner = [
             n
             for n in self._pairs
-            if _inside(self._target.calls[n], pair[1], self._target.calls)
+            if within(self._target.calls[n], pair[1], self._target.calls)
             and [slot for _, slot in self._pair(n)[0].outputs] == outputs
         ]
         return self._pair(max(inner)) if inner else pair
@@ -138,7 +138,7 @@ class Backward:
         passed = False
         for other in sorted(n for n in self._pairs if n > number):
             theirs = self._target.calls[other]
-            if _inside(theirs, call, self._target.calls):
+            if within(theirs, call, self._target.calls):
                 continue
             takes = any(slot in outputs for _, slot in self._pair(other)[0].inputs)
             if takes or not passed:
@@ -268,15 +268,6 @@ def _gap(expected: Array, got: Array | None) -> Difference | None:
     if not np.any(expected) and not np.any(got):
         return None
     return difference(oriented(expected, got), got)
-
-
-def _inside(call: TracedCall, outer: TracedCall, calls: Any) -> bool:
-    parent = call.parent
-    while parent is not None:
-        if parent == outer.number:
-            return True
-        parent = calls[parent].parent
-    return False
 
 
 def loss_finding(source: Trace, target: Trace) -> Finding | None:

@@ -264,3 +264,13 @@ def product_with(arrays: Sequence[Array], framework: str) -> Callable[[Any], Any
         return sum(sums[1:], sums[0])
 
     return loss
+
+
+def within(call: TracedCall, outer: TracedCall, calls: Sequence[TracedCall]) -> bool:
+    """Whether a call happens inside another."""
+    parent = call.parent
+    while parent is not None:
+        if parent == outer.number:
+            return True
+        parent = calls[parent].parent
+    return False

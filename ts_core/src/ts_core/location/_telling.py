@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ts_core.location._code import lines_between
 from ts_core.location._hints import backward_hints, hints_for
 from ts_core.location._judging import Found, Judged
 from ts_core.location._nouns import BACKWARD, BETWEEN, FORWARD, Finding, Hint, Row
-from ts_core.location._runs import Run
+from ts_core.location._runs import Run, within
 from ts_core.running import TracedCall
 
 _UNIT = float(np.finfo(np.float32).eps)
@@ -86,16 +86,6 @@ def _last_before(found: Found, runs: tuple[Run, Run], pairs: Mapping[int, int]) 
             continue  # the outer one ended later
         last = number
     return None if last is None else (runs[0].calls[pairs[last]], calls[last])
-
-
-def within(call: TracedCall, outer: TracedCall, calls: Sequence[TracedCall]) -> bool:
-    """Whether a call happens inside another."""
-    parent = call.parent
-    while parent is not None:
-        if parent == outer.number:
-            return True
-        parent = calls[parent].parent
-    return False
 
 
 def mirrored(finding: Finding) -> Finding:
