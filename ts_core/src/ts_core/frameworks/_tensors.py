@@ -32,7 +32,7 @@ def to_numpy(tensor: object) -> Array:
         UnsupportedTensorError: the tensor has no dense array (sparse, quantised, meta, masked).
     """
     if isinstance(tensor, np.ndarray):
-        if isinstance(tensor, np.ma.MaskedArray) and np.ma.is_masked(tensor):
+        if isinstance(tensor, np.ma.MaskedArray) and np.any(tensor.mask):
             raise UnsupportedTensorError("an array with a mask is no dense array: call .filled() on it first")
         return tensor
     if isinstance(tensor, _SCALARS):
