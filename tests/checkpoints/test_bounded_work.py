@@ -251,3 +251,26 @@ def test_a_pickle_above_the_limit_names_the_limit(tmp_path, monkeypatch):
     path = zipped(tmp_path / "x.pth", b"\x80\x02(" + text("x" * 1000) * 100 + b"t.")
     with pytest.raises(ts.errors.CheckpointError, match="the most that is read"):
         ts.open_checkpoint(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["y.safetensors", "y.pth"])
+def test_metadata_inside_of_itself_is_written_in_steps_by_its_size(tmp_path, name):
+    content = b"}(" + text("a") + TENSOR + text("b") + TENSOR + text("m") + fanned() + b"u."
+    path = zipped(tmp_path / "x.pth", b"\x80\x02" + content)
+    with ts.open_checkpoint(path) as checkpoint:
+        answer, _ = counted(
+            lambda: ts.save_checkpoint(checkpoint, tmp_path / name, max_shard_size=16), path.stat().st_size
+        )
+    assert answer is None
+    assert list(ts.open_checkpoint(tmp_path / name)) == ["a", "b"]
+
+
+def test_metadata_inside_of_itself_is_not_compared_between_shards(tmp_path):
+    # What takes 2^24 steps to compare would take 2^40 in a few bytes more.
+    for name in ("a", "b"):
+        content = b"}(" + text(name) + TENSOR + text("m") + doubled(times=24) + text("n") + doubled(times=2) + b"u."
+        zipped(tmp_path / f"{name}.pth", b"\x80\x02" + content)
+    (tmp_path / "x.pth.index.json").write_text('{"weight_map": {"a": "a.pth", "b": "b.pth"}}')
+    with ts.open_checkpoint(tmp_path / "x.pth") as checkpoint:
+        assert list(checkpoint.metadata) == ["m", "n", "m (b.pth)"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 INDEX_SUFFIX = ".index.json"
 _SIZES = ("total_size", "total_parameters")  # metadata that an index has of its own
 _LONGEST_SIZE = 20  # digits
+# Of metadata that is to be JSON, or to be compared.
+_DEEPEST = 8
+_LONGEST_NUMBER = 1 << 13  # bits; Python writes no number of 4300 digits
+_MOST_PARTS = 1 << 18
+_MOST_TEXT = 1 << 26  # characters
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -78,8 +83,10 @@ def _merged(metadata: Mapping[str, object], of_shards: Mapping[str, Mapping[str,
 
 
 def _is_equal(one: object, other: object) -> bool:
+    if one is other:
+        return True
     try:
-        return bool(one == other)
+        return _spread(one) is not None and bool(one == other)
     except Exception:  # what a pickle holds may be anything
         return False
 
@@ -176,9 +183,34 @@ def index_bytes(shards: Iterable[tuple[Path, CheckpointIndex]], metadata: Mappin
     return json.dumps({"metadata": {"total_size": total, **metadata}, "weight_map": weight_map}, indent=2).encode()
 
 
-def _is_json(value: object, depth: int = 8) -> bool:
-    if isinstance(value, dict):
-        return depth > 0 and all(type(key) is str and _is_json(item, depth - 1) for key, item in value.items())
-    if isinstance(value, list):
-        return depth > 0 and all(_is_json(item, depth - 1) for item in value)
-    return value is None or type(value) in (bool, int, str) or (type(value) is float and isfinite(value))
+def _is_json(value: object) -> bool:
+    parts = _spread(value)
+    return parts is not None and all(_is_json_part(part) and depth <= _DEEPEST for part, depth in parts)
+
+
+def _is_json_part(value: object) -> bool:
+    if type(value) is dict:
+        return all(type(key) is str for key in value)
+    if type(value) is int:
+        return value.bit_length() <= _LONGEST_NUMBER
+    return value is None or type(value) in (list, bool, str) or (type(value) is float and isfinite(value))
+
+
+def _spread(value: object) -> list[tuple[object, int]] | None:
+    """A value and all that is inside of it, as often as it is there, with how deep; None where that is too much.
+
+    A few hundred bytes of a pickle can hold lists of lists of lists that are one and the same.
+    """
+    found, text = [(value, 0)], 0
+    for part, depth in found:  # it grows as it is gone through
+        inner: Collection[object] = ()
+        if isinstance(part, dict):
+            inner = [*part, *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            inner = part
+        elif isinstance(part, str | bytes):
+            text += len(part)
+        if len(found) + len(inner) > _MOST_PARTS or text > _MOST_TEXT:
+            return None
+        found += [(one, depth + 1) for one in inner]
+    return found
