@@ -2,14 +2,16 @@
 
 import random
 
-import mindspore
 import numpy as np
 import pytest
-import torch
-from tests.location import mindspore_nets as ours
-from tests.location import torch_nets as theirs
 
 import ts_core as ts
+
+torch = pytest.importorskip("torch")
+mindspore = pytest.importorskip("mindspore")
+
+from tests.location import mindspore_nets as ours  # noqa: E402 - they need the frameworks
+from tests.location import torch_nets as theirs  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((4, 5, 6)).astype(np.float32)

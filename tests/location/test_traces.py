@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from tests.location import mindspore_nets as ours
-from tests.location import torch_nets as theirs
-from tests.location.test_locate import IMAGES, X, loss, pair, places
 
 import ts_core as ts
 from ts_core.cli import cli
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("mindspore")
+
+from tests.location import mindspore_nets as ours  # noqa: E402 - they need the frameworks
+from tests.location import torch_nets as theirs  # noqa: E402
+from tests.location.test_locate import IMAGES, X, loss, pair, places  # noqa: E402
 
 
 @pytest.fixture
