@@ -30,7 +30,7 @@ def test_the_core_imports_no_framework(code):
 
 @pytest.mark.parametrize("plugin", ["ts_torch", "ts_mindspore"])
 def test_a_plugin_imports_no_framework(plugin):
-    pytest.importorskip(plugin)
+    pytest.importorskip(f"{plugin}.layers")  # the folder of a checkout has the same name
     assert not modules_after(f"import {plugin}") & set(FRAMEWORKS)
 
 
