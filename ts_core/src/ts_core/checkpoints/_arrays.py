@@ -73,7 +73,8 @@ def read_header(data: Any, label: str) -> Header:
     try:
         header = _parsed(bytes(data[: 8 + len(length) + min(int.from_bytes(length, "little"), MAX_HEADER)]))
     except Exception as problem:  # a damaged header fails in many ways, down to the tokenizer of Python
-        raise CheckpointError(f"{label}: not an array in a .npy file: {problem}") from problem
+        # From None: what NumPy says quotes the file as it is, and a traceback would show it.
+        raise CheckpointError(f"{label}: not an array in a .npy file: {problem}") from None
     if header.dtype.hasobject:
         raise UnsafeCheckpointError(f"{label}: holds pickled Python objects, which are not read")
     return header
