@@ -41,7 +41,7 @@ lint: $(VENV)/tools.done
 	$(PY) -m mypy
 
 fuzz: $(VENV)/tools.done
-	$(PY) -m fuzzing --seconds $(or $(SECONDS),60)
+	$(PY) -m fuzzing --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/tools.done
 	$(PY) -m benchmarks $(ONLY)
